@@ -1,0 +1,29 @@
+import { defineConfig } from "vitest/config";
+
+// Sources are used as they are: the "@isthmus/source" condition makes a build unnecessary.
+const conditions = ["@isthmus/source", "node", "import", "default"];
+const shared = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
+
+export default defineConfig({
+  ...shared,
+  test: {
+    reporters: ["default"],
+    projects: [
+      {
+        ...shared,
+        test: { name: "unit", include: ["packages/*/test/**/*.test.ts"], exclude: ["**/*.real.test.ts"] },
+      },
+      {
+        ...shared,
+        test: {
+          name: "real",
+          include: ["packages/*/test/**/*.real.test.ts", "test/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // real peers are processes: two test files at once suit two cores
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
