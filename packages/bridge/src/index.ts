@@ -1,1 +1,16 @@
-export {};
+/**
+ * The Isthmus bridge as a library: links BEAM clusters that never mesh. The command `isthmus` is made of this.
+ * @packageDocumentation
+ */
+export {
+  Bridge,
+  type BridgeOptions,
+  type BridgeStatus,
+  type ClusterOptions,
+  type ClusterStatus,
+  type RouteOptions,
+  startBridge,
+} from "./bridge.ts";
+export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
+export { type ClusterRouter, DEFAULT_ROUTER_LIMITS, type Interceptor, type RouterLimits } from "./routing/cluster-router.ts";
+export type { Balance } from "./routing/exported-name.ts";

@@ -1,0 +1,279 @@
+import { type HiddenNode, type NodeEvent, type NodeOptions, startNode } from "@isthmus/core";
+import { type EpmdServer, ensureEpmdServer, type NodeResolver, startEpmdServer } from "@isthmus/epmd-client";
+import { atom } from "@isthmus/etf";
+import { epmd, startTopology, type Topology } from "@isthmus/strategies";
+import { type Clock, type Logger, silentLogger, systemClock } from "@isthmus/wire";
+import { bridgeError } from "./errors.ts";
+import { ClusterRouter, DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./routing/cluster-router.ts";
+import { type Balance, ExportedName } from "./routing/exported-name.ts";
+import { Refusals } from "./routing/refusals.ts";
+import { firstIndex } from "./translate/identity-index.ts";
+
+/** The bridge's place in one cluster. */
+export interface ClusterOptions {
+  /** The bridge's node name there. */
+  readonly node: string;
+  readonly cookie: NodeOptions["cookie"];
+  readonly listen?: { readonly host?: string; readonly port?: number };
+  /** The port mapper to register with; `false` for none. */
+  readonly epmd?: { readonly host?: string; readonly port?: number } | false;
+  /** Start a port mapper in this process: if nobody listens (`auto`), or else fail (`always`). @default "never" */
+  readonly embeddedEpmd?: "auto" | "always" | "never";
+  readonly resolver?: NodeResolver;
+  /** Nodes to be connected to at all times. */
+  readonly hosts: readonly string[];
+  /** @default 60 */
+  readonly tickTimeSeconds?: number;
+}
+
+/** A process of one cluster made available in another. */
+export interface RouteOptions {
+  /** The cluster that may use it. */
+  readonly from: string;
+  /** The cluster that has it. */
+  readonly to: string;
+  /** Its registered name there. */
+  readonly name: string;
+  /** The name under which `from` uses it. @default the same */
+  readonly as?: string;
+  /** The node, or the nodes, that have it. */
+  readonly nodes: readonly string[];
+  /** How to choose among several nodes. @default "first_up" */
+  readonly balance?: Balance;
+}
+
+/** Options of {@link startBridge}. */
+export interface BridgeOptions {
+  readonly clusters: Readonly<Record<string, ClusterOptions>>;
+  /** What may cross. Without a route nothing does. */
+  readonly routes: readonly RouteOptions[];
+  readonly limits?: Partial<RouterLimits>;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** Milliseconds since 1970, for the first identity index. @default `Date.now()` */
+  readonly startedAt?: number;
+}
+
+/** The state of one cluster, as `isthmus` shows it. */
+export interface ClusterStatus {
+  readonly id: string;
+  readonly node: string;
+  readonly port: number | undefined;
+  readonly registered: boolean;
+  readonly connected: readonly { readonly node: string; readonly hidden: boolean }[];
+  /** Node incarnations of other clusters that this cluster was told of. */
+  readonly identities: number;
+  readonly carried: number;
+  readonly undeliverable: number;
+}
+
+/** The state of a bridge. */
+export interface BridgeStatus {
+  readonly clusters: readonly ClusterStatus[];
+  readonly routes: readonly RouteOptions[];
+  readonly refused: number;
+  /** Links and monitors that go across at present. */
+  readonly relations: number;
+}
+
+interface Member {
+  readonly router: ClusterRouter;
+  readonly node: HiddenNode;
+  readonly topology: Topology;
+}
+
+/**
+ * Starts a bridge: a hidden node in each cluster, which carries what the routes allow between them.
+ * @throws IsthmusError `BRIDGE_OPTIONS_INVALID`, and the codes of {@link startNode}; nothing is left running then
+ */
+export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+  const logger = options.logger ?? silentLogger;
+  const clock = options.clock ?? systemClock;
+  const bridge = new Bridge(options, logger, clock);
+  try {
+    for (const [id, cluster] of Object.entries(options.clusters)) await bridge[ADD](id, cluster);
+    bridge[CONNECT]();
+  } catch (error) {
+    await bridge.close();
+    throw error;
+  }
+  return bridge;
+}
+
+const ADD = Symbol("add");
+const CONNECT = Symbol("connect");
+
+/** A running bridge. Made by {@link startBridge}. */
+export class Bridge implements AsyncDisposable {
+  readonly #options: BridgeOptions;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #context: RouterContext;
+  readonly #routers = new Map<string, ClusterRouter>();
+  readonly #members = new Map<string, Member>();
+  readonly #nodes: HiddenNode[] = [];
+  readonly #epmds: EpmdServer[] = [];
+
+  /** Use {@link startBridge}. */
+  constructor(options: BridgeOptions, logger: Logger, clock: Clock) {
+    this.#options = options;
+    this.#logger = logger;
+    this.#clock = clock;
+    this.#context = {
+      refusals: new Refusals(logger, clock),
+      relations: new Map(),
+      limits: { ...DEFAULT_ROUTER_LIMITS, ...options.limits },
+      firstIndex: firstIndex(options.startedAt ?? Date.now()),
+    };
+    for (const [id, { node }] of Object.entries(options.clusters)) {
+      this.#routers.set(id, new ClusterRouter(id, node, this.#context));
+    }
+    for (const route of options.routes) this.#route(route);
+  }
+
+  /** The router of a cluster, for programs that carry messages by rules of their own. */
+  router(cluster: string): ClusterRouter {
+    const router = this.#routers.get(cluster);
+    if (router === undefined) throw invalid(`There is no cluster ${JSON.stringify(cluster)}.`);
+    return router;
+  }
+
+  /** The bridge's node in a cluster. */
+  node(cluster: string): HiddenNode {
+    return this.router(cluster).node;
+  }
+
+  status(): BridgeStatus {
+    let relations = 0;
+    for (const { links, watched } of this.#context.relations.values()) relations += links.size / 2 + watched.size;
+    return {
+      clusters: Array.from(this.#members, ([id, { router, node }]) => ({
+        id,
+        node: node.name,
+        port: node.port,
+        registered: node.registered,
+        connected: node.nodes().map(({ node: name, hidden }) => ({ node: name, hidden })),
+        identities: router.index.size,
+        carried: router.counters.carried,
+        undeliverable: router.counters.undeliverable,
+      })),
+      routes: this.#options.routes,
+      refused: this.#context.refusals.total,
+      relations,
+    };
+  }
+
+  /**
+   * Takes leave: no new connections, no new dials, and the name is gone from epmd; then waits until no call or other
+   * monitor or link goes across, at most `ms` milliseconds. Follow it with {@link Bridge.close}.
+   */
+  async drain(ms: number): Promise<void> {
+    await Promise.all(Array.from(this.#members.values(), ({ topology }) => topology.stop()));
+    await Promise.all(this.#nodes.map((node) => node.leave()));
+    const deadline = this.#clock.now() + ms;
+    while (this.#clock.now() < deadline && this.status().relations > 0) {
+      await new Promise<void>((resolve) => this.#clock.after(50, resolve));
+    }
+    await Promise.all(this.#nodes.map((node) => node.flushed(Math.max(0, deadline - this.#clock.now()))));
+  }
+
+  /** Ends everything at once: connections, listeners, registrations, embedded epmds. May be called again. */
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.#members.values(), ({ topology }) => topology.stop()));
+    await Promise.all(this.#nodes.map((node) => node.close()));
+    await Promise.all(this.#epmds.splice(0).map((server) => server.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async [ADD](id: string, cluster: ClusterOptions): Promise<void> {
+    await this.#startEpmd(id, cluster);
+    const router = this.router(id);
+    const node = await startNode({
+      name: cluster.node,
+      cookie: cluster.cookie,
+      listen: cluster.listen ?? {},
+      router,
+      logger: this.#logger,
+      clock: this.#clock,
+      ...(cluster.epmd === undefined ? {} : { epmd: cluster.epmd }),
+      ...(cluster.resolver === undefined ? {} : { resolver: cluster.resolver }),
+      ...(cluster.tickTimeSeconds === undefined ? {} : { tickTimeSeconds: cluster.tickTimeSeconds }),
+    });
+    this.#nodes.push(node);
+    router.attach(node);
+    node.onNodeEvent((event) => this.#logNode(id, event));
+    this.#logger.info({ cluster: id, node: node.name, port: node.port, epmd: node.registered }, "cluster identity is up");
+  }
+
+  /** Once every identity is there, so that the first signal finds the way open. */
+  [CONNECT](): void {
+    for (const [id, cluster] of Object.entries(this.#options.clusters)) {
+      const router = this.router(id);
+      const node = router.node;
+      const topology = startTopology({
+        name: id,
+        strategy: epmd({ hosts: cluster.hosts }),
+        hooks: {
+          self: node.name,
+          connect: (name, signal) => node.connect(name, { signal }),
+          disconnect: async (name) => {
+            node.disconnect(name);
+          },
+          listNodes: () => node.nodes().map((connected) => connected.node),
+          onNodeDown: (listener) =>
+            node.onNodeEvent((event) => {
+              if (event.type === "down") listener(event.node);
+            }),
+        },
+        logger: this.#logger,
+        clock: this.#clock,
+      });
+      this.#members.set(id, { router, node, topology });
+    }
+  }
+
+  async #startEpmd(id: string, cluster: ClusterOptions): Promise<void> {
+    const mode = cluster.embeddedEpmd ?? "never";
+    if (mode === "never" || cluster.epmd === false) return;
+    const port = cluster.epmd?.port;
+    const options = { ...(port === undefined ? {} : { port }), logger: this.#logger };
+    const server = mode === "always" ? await startEpmdServer(options) : await ensureEpmdServer(options);
+    if (server === undefined) return;
+    this.#epmds.push(server);
+    this.#logger.info({ cluster: id, port: server.port }, "embedded epmd started");
+  }
+
+  #route(route: RouteOptions): void {
+    const from = this.router(route.from);
+    const to = this.router(route.to);
+    if (from === to) throw invalid(`The route of ${route.name} leads from ${route.from} to itself.`);
+    if (route.nodes.length === 0) throw invalid(`The route of ${route.name} names no target node.`);
+    from.export(
+      new ExportedName(
+        atom(route.as ?? route.name),
+        to,
+        atom(route.name),
+        route.nodes.map((node) => atom(node)),
+        route.balance ?? "first_up",
+      ),
+    );
+  }
+
+  #logNode(cluster: string, event: NodeEvent): void {
+    if (event.type === "up") {
+      this.#logger.info({ cluster, node: event.node, hidden: event.hidden }, "node connected");
+    } else {
+      this.#logger.warn(
+        { cluster, node: event.node, code: event.reason.code, reason: event.reason.message },
+        "node disconnected",
+      );
+    }
+  }
+}
+
+function invalid(message: string): Error {
+  return bridgeError("BRIDGE_OPTIONS_INVALID", message);
+}

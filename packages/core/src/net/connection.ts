@@ -1,0 +1,219 @@
+import type { Duplex } from "node:stream";
+import type { HandshakeOutcome } from "@isthmus/dist-handshake";
+import { type Atom, atom, type TermLimits, TermWriter } from "@isthmus/etf";
+import { FrameSplitter, IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { FrameReader } from "../channel/frame-reader.ts";
+import type { FragmentLimits } from "../channel/fragments.ts";
+import type { Signal } from "../channel/signal.ts";
+import { SignalWriter } from "../channel/signal-writer.ts";
+import { coreError } from "../errors.ts";
+
+/** Who is told what happens on a connection. All calls are synchronous. */
+export interface ConnectionSink {
+  /** One signal; `signal` holds during the call only. */
+  signal(connection: Connection, signal: Signal): void;
+  /** What was written is gone, after {@link Connection.blocked} was true. */
+  writable(connection: Connection): void;
+  /** Called once. Nothing comes after it. */
+  closed(connection: Connection, reason: IsthmusError): void;
+}
+
+/** Bounds of one connection, all in bytes. */
+export interface ConnectionLimits {
+  /** Longest frame taken from the peer. @default 128 MiB */
+  readonly maxFrameBytes: number;
+  /** With more than this waiting to be sent, the connection says it is `blocked`. @default 1 MiB */
+  readonly highWaterBytes: number;
+  /** With more than this waiting to be sent, the connection is given up. @default 512 MiB */
+  readonly maxBacklogBytes: number;
+  /** Bounds of the terms in control messages. */
+  readonly terms?: Partial<TermLimits>;
+  readonly fragments?: Partial<FragmentLimits>;
+}
+
+export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
+  maxFrameBytes: 128 * 1024 * 1024,
+  highWaterBytes: 1024 * 1024,
+  maxBacklogBytes: 512 * 1024 * 1024,
+};
+
+/** A peer that is silent for this many tick rounds is gone (`net_tickintensity`). */
+const SILENT_ROUNDS = 4;
+const TICK = Buffer.alloc(4);
+
+/**
+ * One distribution connection after its handshake: bytes to signals, signals to bytes. Everything that is sent in one
+ * turn of the event loop leaves in one write.
+ */
+export class Connection {
+  /** The peer's node name; interned, compare it by identity. */
+  readonly peer: Atom;
+  /** The peer's incarnation. Its pids of another creation are dead. */
+  readonly peerCreation: number;
+  /** What both ends support. */
+  readonly flags: bigint;
+  /** Whether the peer counts as hidden. */
+  readonly hidden: boolean;
+  /** Our name and creation on this connection. */
+  readonly localName: string;
+  readonly localCreation: number;
+  /** Encodes signals to this peer. They leave at the end of the turn, in order. */
+  readonly signals: SignalWriter;
+  /** True while the peer reads too slowly; whoever feeds it should stop until `writable`. */
+  blocked = false;
+  /** Why it was closed; undefined while it is open. */
+  closeReason: IsthmusError | undefined;
+
+  readonly #stream: Duplex;
+  readonly #sink: ConnectionSink;
+  readonly #limits: ConnectionLimits;
+  readonly #reader: FrameReader;
+  readonly #splitter: FrameSplitter;
+  readonly #out = new TermWriter();
+  readonly #flush: () => void;
+  #flushing = false;
+  #pauses = 0;
+  #wrote = false;
+  #read = false;
+  #silentRounds = 0;
+
+  /** Takes over `stream` right after a handshake. Call {@link Connection.start} when the sink is ready. */
+  constructor(stream: Duplex, outcome: HandshakeOutcome, sink: ConnectionSink, limits: ConnectionLimits) {
+    this.peer = atom(outcome.peer);
+    this.peerCreation = outcome.peerCreation;
+    this.flags = outcome.flags;
+    this.hidden = outcome.hidden;
+    this.localName = outcome.localName;
+    this.localCreation = outcome.localCreation;
+    this.#stream = stream;
+    this.#sink = sink;
+    this.#limits = limits;
+    this.#reader = new FrameReader(this.peer, outcome.flags, limits);
+    this.#splitter = new FrameSplitter({
+      lengthBytes: 4,
+      maxFrameBytes: limits.maxFrameBytes,
+      onFrame: (bytes, start, end) => this.#frame(bytes, start, end),
+    });
+    this.#flush = () => {
+      this.#flushing = false;
+      if (this.closeReason === undefined) this.#send();
+    };
+    this.signals = new SignalWriter(this.#out, outcome.flags, () => {
+      if (this.#flushing) return;
+      this.#flushing = true;
+      // one write per turn: everything that this chunk of input causes goes out together
+      process.nextTick(this.#flush);
+    });
+    stream.on("error", (error) => this.#fail(error));
+    stream.on("close", () => this.close(closedByPeer(this.peer.text)));
+    stream.on("end", () => this.close(closedByPeer(this.peer.text)));
+    stream.on("drain", () => {
+      if (!this.blocked) return;
+      this.blocked = false;
+      this.#sink.writable(this);
+    });
+  }
+
+  /** Begins to read. `rest` is what came together with the last handshake message. */
+  start(rest: Buffer): void {
+    this.#stream.on("data", (chunk: Buffer) => this.#receive(chunk));
+    if (rest.length > 0) this.#receive(rest);
+    if (this.closeReason === undefined) this.#stream.resume();
+  }
+
+  /** Bytes that wait to be sent. */
+  get backlog(): number {
+    return this.#out.length + this.#stream.writableLength;
+  }
+
+  /** Stops reading from the peer until as many calls of {@link Connection.resume}; ticks still go out. */
+  pause(): void {
+    if (this.#pauses++ === 0) this.#stream.pause();
+  }
+
+  resume(): void {
+    if (this.#pauses > 0 && --this.#pauses === 0 && this.closeReason === undefined) this.#stream.resume();
+  }
+
+  /** Four times per tick time: sends a tick when nothing else was sent, and gives up a peer that is silent. */
+  tick(): void {
+    if (!this.#wrote && this.backlog === 0) this.#stream.write(TICK);
+    this.#wrote = false;
+    // while we do not read, silence says nothing about the peer
+    this.#silentRounds = this.#read || this.#pauses > 0 ? 0 : this.#silentRounds + 1;
+    this.#read = false;
+    if (this.#silentRounds >= SILENT_ROUNDS) {
+      this.close(
+        coreError("TICK_TIMEOUT", `${this.peer.text} has been silent for the whole tick time; the connection was given up.`, {
+          context: { node: this.peer.text },
+        }),
+      );
+    }
+  }
+
+  /** Sends what waits, then closes. Only the first call has an effect. */
+  close(reason: IsthmusError): void {
+    if (this.closeReason !== undefined) return;
+    if (!this.#stream.destroyed && !this.#stream.writableEnded && this.#out.length > 0) this.#send();
+    if (this.closeReason !== undefined) return;
+    this.closeReason = reason;
+    this.#splitter.stop();
+    this.#stream.removeAllListeners("data");
+    // whatever the peer still sends is read and thrown away, so that our last bytes are not lost to a reset
+    this.#stream.resume();
+    if (!this.#stream.destroyed) {
+      this.#stream.end();
+      const linger = setTimeout(() => this.#stream.destroy(), 1000);
+      linger.unref();
+      this.#stream.once("close", () => clearTimeout(linger));
+    }
+    this.#sink.closed(this, reason);
+  }
+
+  #send(): void {
+    const bytes = this.#out.take();
+    if (bytes.length === 0) return;
+    this.#wrote = true;
+    if (this.#stream.write(bytes)) return;
+    const waiting = this.#stream.writableLength;
+    if (waiting > this.#limits.maxBacklogBytes) {
+      this.close(
+        coreError(
+          "BACKLOG_EXCEEDED",
+          `${this.peer.text} does not read: ${waiting} bytes wait to be sent, at most ${this.#limits.maxBacklogBytes} may.`,
+          { context: { node: this.peer.text, waiting } },
+        ),
+      );
+    } else if (waiting > this.#limits.highWaterBytes) this.blocked = true;
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#read = true;
+    try {
+      this.#splitter.push(chunk);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #frame(bytes: Buffer, start: number, end: number): void {
+    if (start === end) return; // a tick
+    const signal = this.#reader.read(bytes, start, end);
+    if (signal !== undefined) this.#sink.signal(this, signal);
+  }
+
+  #fail(error: unknown): void {
+    this.close(
+      isIsthmusError(error)
+        ? error
+        : new IsthmusError("CONNECTION_CLOSED", `The connection to ${this.peer.text} broke.`, {
+            cause: error,
+            context: { node: this.peer.text },
+          }),
+    );
+  }
+}
+
+function closedByPeer(node: string): IsthmusError {
+  return coreError("CONNECTION_CLOSED", `${node} closed the connection.`, { context: { node } });
+}

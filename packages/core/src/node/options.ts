@@ -1,0 +1,60 @@
+import { type ConnectionOptions, type TlsOptions } from "node:tls";
+import type { Cookie } from "@isthmus/dist-handshake";
+import type { NodeResolver } from "@isthmus/epmd-client";
+import type { IsthmusError, Logger, Clock, NodeName } from "@isthmus/wire";
+import type { Signal } from "../channel/signal.ts";
+import type { Connection, ConnectionLimits } from "../net/connection.ts";
+
+/** Distribution over TLS: what to use towards a node, and for those who connect to us. */
+export interface NodeTls {
+  dial(node: NodeName): ConnectionOptions;
+  readonly accept: TlsOptions;
+}
+
+/**
+ * Sees every signal before the node does. A bridge is one of these.
+ * All calls are synchronous and on the message path: no promises, no copies, nothing thrown.
+ */
+export interface SignalRouter {
+  /** @returns true when the signal was dealt with; false leaves it to the node's own processes */
+  route(connection: Connection, signal: Signal): boolean;
+  up(connection: Connection): void;
+  down(connection: Connection, reason: IsthmusError): void;
+  writable(connection: Connection): void;
+}
+
+/** Options of {@link startNode}. */
+export interface NodeOptions {
+  /** Full node name, `name@host`. Hosts with a dot are long names; the peers must use the same kind. */
+  readonly name: string;
+  /**
+   * The secret shared with the peers: text, a {@link Cookie}, several (the first is used to dial, any is accepted, for
+   * rotation), or a function of the peer's name.
+   */
+  readonly cookie: string | Cookie | readonly Cookie[] | ((peer: string) => readonly Cookie[]);
+  /** Where to listen; `false` for a node that only dials (peers then cannot connect back). @default all addresses, any free port */
+  readonly listen?: { readonly host?: string; readonly port?: number } | false;
+  /** The port mapper to register with; `false` for none (peers need a static port). @default 127.0.0.1, `ERL_EPMD_PORT` or 4369 */
+  readonly epmd?: { readonly host?: string; readonly port?: number } | false;
+  /** How to find other nodes. @default ask epmd on the node's host, on the same epmd port */
+  readonly resolver?: NodeResolver;
+  /** Which nodes may connect; a refused one is told `not_allowed`. @default all that know the cookie */
+  readonly allow?: (peer: string) => boolean;
+  readonly tls?: NodeTls;
+  /** `net_ticktime`, in seconds: a peer that is silent that long is gone. Must be the same on both ends. @default 60 */
+  readonly tickTimeSeconds?: number;
+  /** Each step of connecting may take that long. @default 7000 */
+  readonly setupTimeoutMs?: number;
+  /** Creation to announce when there is no epmd to give one. 4 to 2^32-1. @default random */
+  readonly creation?: number;
+  /** Capability flags to announce. @default everything this node does */
+  readonly flags?: bigint;
+  readonly limits?: Partial<ConnectionLimits>;
+  /** Incoming connections in handshake at once. @default 128 */
+  readonly maxPendingHandshakes?: number;
+  /** Actions that wait for one node while it is being connected. @default 10000 */
+  readonly maxQueuedPerNode?: number;
+  readonly router?: SignalRouter;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+}

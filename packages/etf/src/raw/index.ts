@@ -1,0 +1,1 @@
+export { type Identity, type IdentityTranslator, rewriteTerm, skipTerm } from "./rewrite.ts";

@@ -1,0 +1,103 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { FrameSplitter } from "../src/index.ts";
+
+function frame(lengthBytes: 2 | 4, payload: Buffer): Buffer {
+  const head = Buffer.alloc(lengthBytes);
+  head.writeUIntBE(payload.length, 0, lengthBytes);
+  return Buffer.concat([head, payload]);
+}
+
+function collect(lengthBytes: 2 | 4, maxFrameBytes = 1000) {
+  const frames: string[] = [];
+  const splitter = new FrameSplitter({
+    lengthBytes,
+    maxFrameBytes,
+    onFrame: (bytes, start, end) => frames.push(bytes.toString("hex", start, end)),
+  });
+  return { frames, splitter };
+}
+
+describe.each([2, 4] as const)("FrameSplitter with a length of %i bytes", (lengthBytes) => {
+  const payloads = ["", "01", "0203", "", "aa".repeat(300)].map((hex) => Buffer.from(hex, "hex"));
+  const stream = Buffer.concat(payloads.map((payload) => frame(lengthBytes, payload)));
+  const expected = payloads.map((payload) => payload.toString("hex"));
+
+  it("cuts a whole chunk", () => {
+    const { frames, splitter } = collect(lengthBytes);
+    splitter.push(stream);
+    expect(frames).toEqual(expected);
+    expect(splitter.buffered).toBe(0);
+  });
+
+  it("says nothing until the last byte of a frame is there", () => {
+    const { frames, splitter } = collect(lengthBytes);
+    const one = frame(lengthBytes, Buffer.from("abcd", "hex"));
+    for (let i = 0; i < one.length; i++) {
+      expect(frames).toEqual([]);
+      splitter.push(one.subarray(i, i + 1));
+    }
+    expect(frames).toEqual(["abcd"]);
+  });
+
+  it("gives the same frames for every way of cutting the stream", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 80 }), { minLength: 1 }), (sizes) => {
+        const { frames, splitter } = collect(lengthBytes);
+        for (let at = 0, i = 0; at < stream.length; i++) {
+          const size = sizes[i % sizes.length]!;
+          splitter.push(Buffer.from(stream.subarray(at, at + size)));
+          at += size;
+        }
+        expect(frames).toEqual(expected);
+      }),
+    );
+  });
+
+  it("keeps trailing bytes for the next chunk", () => {
+    const { frames, splitter } = collect(lengthBytes);
+    splitter.push(Buffer.concat([frame(lengthBytes, Buffer.from("ff", "hex")), stream.subarray(0, 1)]));
+    expect(frames).toEqual(["ff"]);
+    expect(splitter.buffered).toBe(1);
+    splitter.push(stream.subarray(1));
+    expect(frames).toEqual(["ff", ...expected]);
+  });
+
+  it("refuses a frame beyond the limit by its length alone", () => {
+    const { splitter } = collect(lengthBytes, 10);
+    expect(() => splitter.push(frame(lengthBytes, Buffer.alloc(11)).subarray(0, lengthBytes))).toThrow(
+      expect.objectContaining({ code: "FRAME_TOO_LARGE", context: { length: 11, limit: 10 } }),
+    );
+  });
+});
+
+it("changes from two to four bytes of length between two frames", () => {
+  const { frames, splitter } = collect(2);
+  const seen: string[] = [];
+  const changing = new FrameSplitter({
+    lengthBytes: 2,
+    maxFrameBytes: 100,
+    onFrame(bytes, start, end) {
+      seen.push(bytes.toString("hex", start, end));
+      changing.lengthBytes = 4;
+    },
+  });
+  changing.push(Buffer.concat([frame(2, Buffer.from("01", "hex")), frame(4, Buffer.from("02", "hex"))]));
+  expect(seen).toEqual(["01", "02"]);
+  expect(frames).toEqual([]);
+  splitter.stop();
+  splitter.push(frame(2, Buffer.from("03", "hex")));
+  expect(frames).toEqual([]);
+});
+
+it("passes a frame within one chunk as a view, and copies one that straddles", () => {
+  const chunks: Buffer[] = [];
+  const splitter = new FrameSplitter({ lengthBytes: 2, maxFrameBytes: 100, onFrame: (bytes) => chunks.push(bytes) });
+  const whole = frame(2, Buffer.from("0102", "hex"));
+  splitter.push(whole);
+  expect(chunks[0]).toBe(whole);
+  splitter.push(whole.subarray(0, 3));
+  splitter.push(whole.subarray(3));
+  expect(chunks[1]?.buffer).not.toBe(whole.buffer);
+  expect(chunks[1]).toEqual(Buffer.from("0102", "hex"));
+});
