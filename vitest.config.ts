@@ -18,10 +18,13 @@ export default defineConfig({
         test: {
           name: "real",
           include: ["packages/*/test/**/*.real.test.ts", "test/**/*.test.ts"],
+          globalSetup: ["./test/support/global-setup.ts"],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // real peers are processes: two test files at once suit two cores
           maxWorkers: 2,
+          // after the unit tests: vitest runs projects with different numbers of workers one after the other
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -27,7 +27,7 @@ dir=${2:-${ISTHMUS_OTP_DIR:-$HOME/.cache/isthmus/otp}/${version#*:}}
 shift $(($# < 2 ? $# : 2))
 extras=("$@")
 # the sources as configured, whether or not their lists were ever fetched
-mirror=${MIRROR:-$(apt-get indextargets -o APT::Get::IndexTargets::OnlyPresent=false --format '$(SITE)' | grep -v security | sed -n 1p)}
+mirror=${MIRROR:-$(apt-get update --print-uris | sed -n "s#^'\(.*\)/dists/.*#\1#p" | grep -v security | sed -n 1p)}
 cache=${OTP_MATRIX_CACHE:-$(dirname "$dir")/downloads}
 
 case $version in

@@ -117,8 +117,8 @@ async function loadAll(folder, packages) {
   return problems;
 }
 
-function names({ output }) {
-  return output
+function names({ stdout }) {
+  return stdout
     .trim()
     .split(",")
     .filter((name) => name !== "module.exports" && name !== "__esModule")
@@ -133,8 +133,12 @@ async function runCommands(folder, packages) {
         console.log(`packed packages: ${name} has no ${path} yet, so ${command} was not run`);
         continue;
       }
-      const { status, output } = await runIn(join(folder, "app"), "npx", ["--no", command, "--version"]);
-      if (status !== 0 || output.trim() !== manifest.version) {
+      const { status, stdout, output } = await runIn(join(folder, "app"), "npx", [
+        "--no-install",
+        command,
+        "--version",
+      ]);
+      if (status !== 0 || stdout.trim() !== manifest.version) {
         problems.push(`npx ${command} --version ended with status ${status} and printed:\n${output}`);
       }
     }

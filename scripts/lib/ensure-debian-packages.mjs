@@ -45,8 +45,8 @@ export async function ensureDebianPackages() {
 
 async function missingPackages() {
   const format = `-f=\${db:Status-Status} \${Package}\\n`;
-  const { output } = await run("dpkg-query", ["-W", format, ...debianPackages], { quiet: true });
-  const installed = new Set(output.split("\n").map((line) => line.match(/^installed (\S+)$/)?.[1]));
+  const { stdout } = await run("dpkg-query", ["-W", format, ...debianPackages], { quiet: true });
+  const installed = new Set(stdout.split("\n").map((line) => line.match(/^installed (\S+)$/)?.[1]));
   return debianPackages.filter((name) => !installed.has(name));
 }
 

@@ -54,11 +54,11 @@ export function otpInPath() {
 
 async function otpRelease(erl) {
   const print = 'io:put_chars([erlang:system_info(otp_release),"\\n"]),halt().';
-  const { status, output } = await run(erl, ["-noinput", "-boot", "start_clean", "-eval", print], {
+  const { status, stdout } = await run(erl, ["-noinput", "-boot", "start_clean", "-eval", print], {
     quiet: true,
     env: withoutErlangVariables(process.env),
   });
-  return status === 0 ? Number(output.trim().split("\n").at(-1)) : undefined;
+  return status === 0 ? Number(stdout) : undefined;
 }
 
 /** The environment less what would change how an Erlang node starts. */

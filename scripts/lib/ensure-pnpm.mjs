@@ -20,6 +20,6 @@ async function find() {
   const version = packageManager.replace(/^pnpm@/, "");
   // asked outside the workspace, where another version of pnpm would switch to the one that package.json names
   const inPath = await run("pnpm", ["--version"], { cwd: "/", quiet: true });
-  if (inPath.status === 0 && inPath.output.trim() === version) return ["pnpm"];
+  if (inPath.status === 0 && inPath.stdout.trim() === version) return ["pnpm"];
   return ["npx", "--yes", `pnpm@${version}`];
 }

@@ -1,5 +1,8 @@
 // Child processes and the one line that each step prints.
 import { spawn } from "node:child_process";
+import { constants } from "node:os";
+
+const passedSignals = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** Seconds since `started` (a `performance.now()`), for people. */
 export function secondsSince(started) {
@@ -7,9 +10,10 @@ export function secondsSince(started) {
 }
 
 /**
- * Runs a program without standard input. `quiet` collects what it prints instead of showing it.
- * @returns {Promise<{ status: number, output: string }>} status 127 when the program cannot be started,
- *   128 + the signal's number when a signal ended it
+ * Runs a program without standard input. `quiet` collects what it prints instead of showing it. A signal to this
+ * process goes to the program, and ends this process when the program has ended.
+ * @returns {Promise<{ status: number, stdout: string, output: string }>} output is both streams together; status
+ *   127 when the program cannot be started, 128 + the signal's number when a signal ended it
  */
 export function run(command, args, { cwd, env = process.env, quiet = false } = {}) {
   return new Promise((resolve) => {
@@ -18,13 +22,26 @@ export function run(command, args, { cwd, env = process.env, quiet = false } = {
       env,
       stdio: ["ignore", quiet ? "pipe" : "inherit", quiet ? "pipe" : "inherit"],
     });
-    const chunks = [];
-    child.stdout?.on("data", (chunk) => chunks.push(chunk));
-    child.stderr?.on("data", (chunk) => chunks.push(chunk));
-    child.once("error", (error) => resolve({ status: 127, output: error.message }));
+    const pass = (signal) => {
+      child.once("close", () => process.exit(128 + constants.signals[signal]));
+      child.kill(signal);
+    };
+    for (const signal of passedSignals) process.once(signal, pass);
+    child.once("close", () => {
+      for (const signal of passedSignals) process.off(signal, pass);
+    });
+    let stdout = "";
+    let output = "";
+    child.stdout?.setEncoding("utf8").on("data", (text) => {
+      stdout += text;
+      output += text;
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text) => {
+      output += text;
+    });
+    child.once("error", (error) => resolve({ status: 127, stdout, output: error.message }));
     child.once("close", (code, signal) => {
-      const output = Buffer.concat(chunks).toString("utf8");
-      resolve({ status: code ?? 128 + (signal === "SIGKILL" ? 9 : 15), output });
+      resolve({ status: code ?? 128 + constants.signals[signal], stdout, output });
     });
   });
 }

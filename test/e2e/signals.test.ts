@@ -40,12 +40,12 @@ describe.each([
 
   it("cast and ! arrive", async () => {
     await near(`gen_server:cast(${orders}, {note, {cast, ${here}}}), ${orders} ! {info, ${here}}`);
-    await until(async () => (await far("gen_server:call(orders, notes)")).includes(`{info,${here}}`), "the message has come");
+    await until(async () => (await far("gen_server:call(orders, infos)")).includes(`{info,${here}}`), "the message has come");
     expect(await far("gen_server:call(orders, notes)")).toContain(`{cast,${here}}`);
   });
 
   it("a pid of the far side is usable: its node is the bridge, and it answers", async () => {
-    expect(await near(`{P, N} = gen_server:call(${orders}, whoami), {node(P), N, gen_server:call(P, {add, 1, 2})}`)).toBe(
+    expect(await near(`{P2, N2} = gen_server:call(${orders}, whoami), {node(P2), N2, gen_server:call(P2, {add, 1, 2})}`)).toBe(
       `{${BRIDGE},'${there}1@127.0.0.1',3}`,
     );
   });
@@ -65,13 +65,14 @@ describe.each([
   });
 
   it("monitor by pid and by name: DOWN with the true reason", async () => {
-    await far("isthmus_probe:orders(short_lived)");
-    const worker = await far("W = spawn(fun() -> receive {stop, R} -> exit(R) end end), register(w1, W), gen_server:cast(orders, {forward, orders, {keep, W}}), node(W)");
-    expect(worker).toBe(`'${there}1@127.0.0.1'`);
     const reply = await near(`Worker = gen_server:call(${orders}, {spawn_worker}), R1 = erlang:monitor(process, Worker),
       Worker ! {stop, {true_reason, [1]}},
       receive {'DOWN', R1, process, Worker, Why1} -> Why1 after 5000 -> nothing end`);
     expect(reply).toBe("{true_reason,[1]}");
+    const byName = await near(`R1b = erlang:monitor(process, ${orders}), gen_server:cast(${orders}, {stop, by_name}),
+      receive {'DOWN', R1b, process, Whom, Why1b} -> {Whom, Why1b} after 5000 -> nothing end`);
+    expect(byName).toBe(`{{orders,${BRIDGE}},by_name}`);
+    await far("isthmus_probe:orders(orders)");
   });
 
   it("noproc for a name that is not there, and for a process that has ended", async () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { type HiddenNode, type NodeEvent, type NodeOptions, startNode } from "@isthmus/core";
 import { type EpmdServer, ensureEpmdServer, type NodeResolver, startEpmdServer } from "@isthmus/epmd-client";
 import { atom } from "@isthmus/etf";
@@ -50,8 +51,8 @@ export interface BridgeOptions {
   readonly limits?: Partial<RouterLimits>;
   readonly logger?: Logger;
   readonly clock?: Clock;
-  /** Milliseconds since 1970, for the first identity index. @default `Date.now()` */
-  readonly startedAt?: number;
+  /** Where identity indexes begin; see {@link firstIndex}. @default anywhere, by chance */
+  readonly firstIndex?: number;
 }
 
 /** The state of one cluster, as `isthmus` shows it. */
@@ -123,7 +124,7 @@ export class Bridge implements AsyncDisposable {
       refusals: new Refusals(logger, clock),
       relations: new Map(),
       limits: { ...DEFAULT_ROUTER_LIMITS, ...options.limits },
-      firstIndex: firstIndex(options.startedAt ?? Date.now()),
+      firstIndex: options.firstIndex ?? firstIndex(randomBytes(4).readUInt32BE() / 2 ** 32),
     };
     for (const [id, { node }] of Object.entries(options.clusters)) {
       this.#routers.set(id, new ClusterRouter(id, node, this.#context));
@@ -215,7 +216,7 @@ export class Bridge implements AsyncDisposable {
       const node = router.node;
       const topology = startTopology({
         name: id,
-        strategy: epmd({ hosts: cluster.hosts }),
+        strategy: epmd({ hosts: this.#hosts(id, cluster) }),
         hooks: {
           self: node.name,
           connect: (name, signal) => node.connect(name, { signal }),
@@ -233,6 +234,12 @@ export class Bridge implements AsyncDisposable {
       });
       this.#members.set(id, { router, node, topology });
     }
+  }
+
+  /** Those that discovery names and those that routes lead to: to choose the first that is up, one must know which are. */
+  #hosts(id: string, cluster: ClusterOptions): string[] {
+    const targets = this.#options.routes.filter(({ to }) => to === id).flatMap(({ nodes }) => nodes);
+    return [...new Set([...cluster.hosts, ...targets])];
   }
 
   async #startEpmd(id: string, cluster: ClusterOptions): Promise<void> {

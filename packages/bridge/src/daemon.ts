@@ -1,7 +1,6 @@
 import type { Logger } from "@isthmus/wire";
 import { type Bridge, type BridgeStatus, startBridge } from "./bridge.ts";
-import { bridgeOptions } from "./config/bridge-options.ts";
-import type { BridgeConfig } from "./config/types.ts";
+import type { BridgeConfig } from "./config/config.ts";
 
 /** A bridge that runs by a configuration. */
 export interface Daemon {
@@ -13,7 +12,7 @@ export interface Daemon {
 /** Starts what `isthmus run` runs. */
 export async function startDaemon(config: BridgeConfig, options: { readonly logger: Logger }): Promise<Daemon> {
   const { logger } = options;
-  const bridge: Bridge = await startBridge({ ...bridgeOptions(config), logger });
+  const bridge: Bridge = await startBridge({ clusters: config.clusters, routes: config.routes, logger });
   const { clusters, routes } = bridge.status();
   logger.info({ clusters: clusters.length, routes: routes.length }, "isthmus is up");
   let stopping: Promise<void> | undefined;

@@ -44,6 +44,12 @@ export const CORE_ERROR_CODES = [
   "OPTION_INVALID",
   /** The remote function raised, exited or threw; `context.reason` has the term. */
   "RPC_FAILED",
+  /** Living processes reached `maxProcesses`. Raise it, or find what spawns so many. */
+  "PROCESS_LIMIT",
+  /** A peer holds too many links and monitors: more than `maxRelationsPerNode`. The connection is closed. */
+  "RELATION_LIMIT",
+  /** What `raise` throws; only those who run exposed functions and handlers need to know it. */
+  "RAISED",
   /** What came back is not what the protocol of that call says. */
   "REPLY_MALFORMED",
 ] as const;

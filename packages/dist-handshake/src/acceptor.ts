@@ -113,8 +113,9 @@ export class AcceptorHandshake {
     }
   }
 
-  /** The peer has closed, or the connection broke: what that means at this point. */
+  /** The peer has closed, or the connection broke: what that means at this point. After the end it means nothing. */
   closed(cause?: unknown): HandshakeStep {
+    if (this.#state.kind === "done" || this.#state.kind === "failed") return { write: [] };
     const { local } = this.#options;
     const state = this.#state;
     const peer = "name" in state ? state.name.peer : "The caller";

@@ -133,11 +133,11 @@ export function outOfOrder(what: string): IsthmusError {
   );
 }
 
-export function cookieRejected(peer: string, who: string): IsthmusError {
+export function cookieRejected(peer: string, who: string, cause?: unknown): IsthmusError {
   return handshakeError(
     "HANDSHAKE_COOKIE_REJECTED",
     `${who}: most likely the cookies of the two nodes differ. Compare the cookie configured here with erlang:get_cookie() there.`,
-    { context: { peer } },
+    { cause, context: { peer } },
   );
 }
 

@@ -103,11 +103,12 @@ export class InitiatorHandshake {
     }
   }
 
-  /** The peer has closed, or the connection broke: what that means at this point. */
+  /** The peer has closed, or the connection broke: what that means at this point. After the end it means nothing. */
   closed(cause?: unknown): HandshakeStep {
+    if (this.#state.kind === "done" || this.#state.kind === "failed") return { write: [] };
     const { peer, local } = this.#options;
     if (this.#state.kind === "awaiting_ack") {
-      return this.#fail(cookieRejected(peer, `${peer} closed the connection after our digest`));
+      return this.#fail(cookieRejected(peer, `${peer} ${howClosed(cause)} after our digest`, cause));
     }
     const why =
       this.#state.kind === "awaiting_status"

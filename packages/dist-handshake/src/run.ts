@@ -66,8 +66,8 @@ export async function runInitiator(
   stream: Duplex,
   options: Omit<InitiatorOptions, "random"> & RunOptions,
 ): Promise<HandshakeRun> {
-  const machine = new InitiatorHandshake({ ...options, random: options.random ?? systemChallenge });
-  return run(stream, machine, options);
+  const random = options.random ?? systemChallenge;
+  return run(stream, () => new InitiatorHandshake({ ...options, random }), options);
 }
 
 /**
@@ -78,17 +78,25 @@ export async function runAcceptor(
   stream: Duplex,
   options: Omit<AcceptorOptions, "random"> & RunOptions,
 ): Promise<HandshakeRun> {
-  const machine = new AcceptorHandshake({ ...options, random: options.random ?? systemChallenge });
-  return run(stream, machine, options);
+  const random = options.random ?? systemChallenge;
+  return run(stream, () => new AcceptorHandshake({ ...options, random }), options);
 }
 
-function run(stream: Duplex, machine: Machine, options: RunOptions): Promise<HandshakeRun> {
+function run(stream: Duplex, makeMachine: () => Machine, options: RunOptions): Promise<HandshakeRun> {
   const lengthBytes = options.lengthBytes ?? 2;
   const timeoutMs = options.timeoutMs ?? DEFAULT_HANDSHAKE_TIMEOUT_MS;
   const maxFrameBytes = options.maxFrameBytes ?? DEFAULT_MAX_HANDSHAKE_FRAME_BYTES;
   const clock = options.clock ?? systemClock;
-  if (!(timeoutMs > 0)) throw optionsInvalid("timeoutMs must be positive", { timeoutMs });
-  if (!(maxFrameBytes > 0)) throw optionsInvalid("maxFrameBytes must be positive", { maxFrameBytes });
+  let machine: Machine;
+  try {
+    if (!(timeoutMs > 0)) throw optionsInvalid("timeoutMs must be positive", { timeoutMs });
+    if (!(maxFrameBytes > 0)) throw optionsInvalid("maxFrameBytes must be positive", { maxFrameBytes });
+    machine = makeMachine();
+  } catch (error) {
+    quietForGood(stream);
+    stream.destroy();
+    throw error;
+  }
 
   return new Promise((resolve, reject) => {
     let timer: Timer | undefined;

@@ -5,7 +5,13 @@ import { handshakeError } from "./errors.ts";
 import { DEFAULT_HANDSHAKE_TIMEOUT_MS } from "./handshake.ts";
 import { quietForGood, quietForThisTurn } from "./quiet.ts";
 import { tlsError } from "./tls-errors.ts";
-import { type TlsSide, tlsClientOptions, tlsPeerProblem, tlsServerOptions } from "./tls-options.ts";
+import {
+  orInvalid,
+  type TlsSide,
+  tlsClientOptions,
+  tlsPeerProblem,
+  tlsServerSettings,
+} from "./tls-options.ts";
 
 /** Options of {@link connectTls} and {@link acceptTls}. */
 export interface TlsRunOptions {
@@ -28,7 +34,7 @@ export async function connectTls(
   peer: string,
   options: TlsRunOptions = {},
 ): Promise<TLSSocket> {
-  const settings = tlsClientOptions(side, peer);
+  const settings = orDestroy(socket, () => tlsClientOptions(side, peer));
   return secured(socket, options, (done, failed) => {
     const secure = connect({ ...settings, socket });
     const closed = () => failed(undefined);
@@ -45,7 +51,8 @@ export async function connectTls(
 
 /**
  * TLS as server over an accepted TCP socket; then use `runAcceptor` with `lengthBytes: 4`. On failure the socket is
- * destroyed. A program that has a `tls.Server` of its own does not need this.
+ * destroyed. Reads the certificate anew each time, about a millisecond: a listener with many calls is better off with
+ * a `tls.Server` of its own.
  * @throws IsthmusError rejects with `TLS_*`, `HANDSHAKE_TIMEOUT`, `HANDSHAKE_ABORTED`
  */
 export async function acceptTls(
@@ -54,7 +61,10 @@ export async function acceptTls(
   options: TlsRunOptions = {},
 ): Promise<TLSSocket> {
   // Only a server verifies clients, and it does not say which raw socket a secure one belongs to: one server for each.
-  const server = createServer(tlsServerOptions(side));
+  const server = orDestroy(socket, () => {
+    const settings = tlsServerSettings(side);
+    return orInvalid(() => createServer(settings));
+  });
   return secured(socket, options, (done, failed) => {
     server.once("tlsClientError", (error, secure) => {
       // a refused certificate is told as an end of the connection, with the reason beside it
@@ -86,9 +96,13 @@ function secured(
     let over = false;
     const timer = (options.clock ?? systemClock).after(timeoutMs, () =>
       failed(
-        handshakeError("HANDSHAKE_TIMEOUT", `The TLS handshake was not complete within ${timeoutMs} ms.`, {
-          context: { timeoutMs },
-        }),
+        handshakeError(
+          "HANDSHAKE_TIMEOUT",
+          `The TLS handshake was not complete within ${timeoutMs} ms. A node without TLS distribution does not answer either.`,
+          {
+            context: { timeoutMs },
+          },
+        ),
       ),
     );
     const onAbort = () =>
@@ -128,6 +142,17 @@ function secured(
     socket.on("close", closed);
     begin(done, failed);
   });
+}
+
+/** What `make` gives; when it throws, the socket goes too. */
+function orDestroy<T>(socket: Duplex, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    quietForGood(socket);
+    socket.destroy();
+    throw error;
+  }
 }
 
 function coded(error: unknown): IsthmusError {

@@ -66,10 +66,16 @@ export function tlsClientOptions(side: TlsSide, peer: string): ConnectionOptions
  * @throws IsthmusError `TLS_OPTIONS_INVALID`
  */
 export function tlsServerOptions(side: TlsSide): TlsOptions {
+  const settings = tlsServerSettings(side);
+  secureContext(side);
+  return settings;
+}
+
+/** As {@link tlsServerOptions}, but what only OpenSSL can judge is left to `tls.createServer`. */
+export function tlsServerSettings(side: TlsSide): TlsOptions {
   if (side.cert === undefined) {
     throw invalid("a node that accepts TLS connections needs a certificate: set cert and key");
   }
-  secureContext(side);
   const verify = side.verify ?? true;
   return {
     ...contextOptions(side),
@@ -120,23 +126,29 @@ function hasPeerCertificate(socket: TLSSocket): boolean {
 }
 
 function secureContext(side: TlsSide): SecureContext {
-  if ((side.verify ?? true) && side.ca === undefined) {
-    throw invalid("to verify the peer, set ca to the authority of the cluster (or turn verify off)");
-  }
-  // what is no PEM here Node.js leaves out and says nothing
-  if (authorities(side).some((pem) => !isPem(pem))) throw invalid("ca is not PEM");
-  if (side.dhparam !== undefined && !isPem(side.dhparam)) throw invalid("dhparam is not PEM");
-  if (side.minVersion !== undefined && side.maxVersion !== undefined && side.minVersion > side.maxVersion) {
-    throw invalid("minVersion is above maxVersion");
-  }
+  const options = contextOptions(side);
+  return orInvalid(() => createSecureContext(options));
+}
+
+/** What `make` gives; when Node.js refuses the options, that in our codes. */
+export function orInvalid<T>(make: () => T): T {
   try {
-    return createSecureContext(contextOptions(side));
+    return make();
   } catch (error) {
     throw tlsError(error) ?? invalid("Node.js does not take them", error);
   }
 }
 
+/** @throws IsthmusError `TLS_OPTIONS_INVALID` for what Node.js would leave out without a word */
 function contextOptions(side: TlsSide): SecureContextOptions {
+  if ((side.verify ?? true) && side.ca === undefined) {
+    throw invalid("to verify the peer, set ca to the authority of the cluster (or turn verify off)");
+  }
+  if (authorities(side).some((pem) => !isPem(pem))) throw invalid("ca is not PEM");
+  if (side.dhparam !== undefined && !isPem(side.dhparam)) throw invalid("dhparam is not PEM");
+  if (side.minVersion !== undefined && side.maxVersion !== undefined && side.minVersion > side.maxVersion) {
+    throw invalid("minVersion is above maxVersion");
+  }
   const key = side.key ?? side.cert;
   return {
     ...(side.cert === undefined ? {} : { cert: side.cert }),

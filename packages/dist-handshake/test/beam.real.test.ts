@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import {
+  connectTls,
   FLAG,
   HIDDEN_FULL,
   HIDDEN_PASS_THROUGH,
@@ -52,7 +53,13 @@ describe.each(installedOtps())("OTP $release", (otp) => {
   const dial = async (
     change: Partial<Omit<Parameters<typeof runInitiator>[1], keyof RunOptions>> = {},
     name = "us@127.0.0.1",
-  ) => runInitiator(await socket(), { local: hidden(name, [COOKIE]), peer: "m@127.0.0.1", ...change });
+  ) => {
+    const options = { local: hidden(name, [COOKIE]), peer: "m@127.0.0.1", ...change };
+    const run = await runInitiator(await socket(), options);
+    // it counts us as connected a little after its last message
+    await beam.until(`lists:member('${run.outcome.localName}', nodes(connected)).`, "true");
+    return run;
+  };
   const listen = async (...args: Parameters<typeof OurNode.start> extends [Epmd, ...infer R] ? R : never) => {
     const node = await OurNode.start(epmd, ...args);
     open.push(node);
@@ -273,6 +280,11 @@ describe.each(installedOtps())("OTP $release", (otp) => {
         outcome: { peer: "m@127.0.0.1", version: 6, peerFlags: defaults[release] ?? expect.anything() },
       },
     });
+  });
+
+  it("does not answer TLS when it does not speak it", async () => {
+    const attempt = connectTls(await socket(), { verify: false }, "m@127.0.0.1", { timeoutMs: 200 });
+    await expect(attempt).rejects.toEqual(code("HANDSHAKE_TIMEOUT"));
   });
 
   it("refuses names that it does not allow", async () => {

@@ -186,6 +186,13 @@ describe("an initiator", () => {
     expect(old.closed().error?.message).toContain("25.0 to 25.2");
   });
 
+  it("does not mind the end of the connection after its own", () => {
+    const machine = initiator();
+    pair(machine, acceptor());
+    expect(machine.closed()).toEqual({ write: [] });
+    expect(machine.state.kind).toBe("done");
+  });
+
   it("cannot be used in the wrong order", () => {
     const machine = initiator();
     expect(() => machine.receive(Buffer.from("sok"))).toThrowError(code("HANDSHAKE_OUT_OF_ORDER"));

@@ -267,10 +267,12 @@ describe("the driver", () => {
   });
 
   it("rejects, and does not throw, for options that cannot be used", async () => {
-    const rejected = (change: Partial<Parameters<typeof runInitiator>[1]>) =>
-      expect(runInitiator(new WireDuplex(), { local: node("a@h"), peer: "b@h", ...change })).rejects.toEqual(
-        code("HANDSHAKE_OPTIONS_INVALID"),
-      );
+    const rejected = async (change: Partial<Parameters<typeof runInitiator>[1]>) => {
+      const stream = new WireDuplex();
+      const run = runInitiator(stream, { local: node("a@h"), peer: "b@h", ...change });
+      await expect(run).rejects.toEqual(code("HANDSHAKE_OPTIONS_INVALID"));
+      expect(stream.destroyed).toBe(true);
+    };
     await rejected({ local: node("nonsense") });
     await rejected({ timeoutMs: 0 });
     await rejected({ timeoutMs: Number.NaN });

@@ -231,6 +231,18 @@ describe("TLS between two of us", () => {
     await expect(never.run).rejects.toEqual(code("HANDSHAKE_ABORTED"));
   });
 
+  it("closes the socket when its options cannot be used", async () => {
+    for (const attempt of [
+      (socket: Socket) => connectTls(socket, { ...good, key: "no PEM" }, "b@localhost"),
+      (socket: Socket) => acceptTls(socket, { ...good, key: "no PEM" }),
+      (socket: Socket) => acceptTls(socket, {}),
+    ]) {
+      const socket = await dial(() => undefined);
+      await expect(attempt(socket)).rejects.toEqual(code("TLS_OPTIONS_INVALID"));
+      expect(socket.destroyed).toBe(true);
+    }
+  });
+
   it("reports a socket that cannot connect", async () => {
     const socket = connectTcp(1, "127.0.0.1");
     await expect(connectTls(socket, good, "b@localhost")).rejects.toMatchObject({

@@ -56,6 +56,8 @@ describe.each(installedOtps())("TLS distribution of OTP $release", (otp) => {
     const secure = await connectTls(socket, tls, peer);
     open.push({ stop: () => void secure.destroy() });
     const run = await runInitiator(secure, { local: hidden("us@localhost", [COOKIE]), peer, lengthBytes: 4 });
+    // it counts us as connected a little after its last message
+    await beam.until("nodes(hidden).", "[us@localhost]");
     return { ...run, secure };
   };
   const listen = async (tls: TlsSide | undefined) => {

@@ -1,4 +1,4 @@
-import { type EpmdRequestOptions, exchange } from "./exchange.ts";
+import { discard, type EpmdRequestOptions, exchange } from "./exchange.ts";
 import type { EpmdNodeInfo } from "./node-info.ts";
 import type { EpmdDump, EpmdNames } from "./replies.ts";
 import {
@@ -64,6 +64,6 @@ export async function stopNode(name: string, options: EpmdRequestOptions = {}): 
 
 async function ask<T>(request: Buffer, format: ReplyFormat<T>, options: EpmdRequestOptions): Promise<T> {
   const { reply, socket } = await exchange(request, format, options);
-  socket.on("error", () => undefined).destroy();
+  discard(socket);
   return reply;
 }

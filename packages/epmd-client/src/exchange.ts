@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import { type Clock, isIsthmusError, systemClock } from "@isthmus/wire";
+import { type Clock, systemClock } from "@isthmus/wire";
 import { epmdEnvironment } from "./environment.ts";
 import { epmdError } from "./errors.ts";
 import { checkInteger } from "./node-info.ts";
@@ -64,80 +64,77 @@ export async function exchange<T>(
       noDelay: true,
       ...(options.family === undefined ? {} : { family: options.family }),
     });
+    let connected = false;
     const settle = (): void => {
       timer.cancel();
       signal?.removeEventListener("abort", onAbort);
-      socket.removeAllListeners("connect").removeAllListeners("data").removeAllListeners("close");
-      socket.removeListener("end", onEnd).removeListener("error", onError);
+      socket.off("connect", onConnect).off("data", onData).off("end", onEnd).off("error", onError);
     };
     const fail = (error: unknown): void => {
       settle();
-      // A late error of a socket that is being destroyed has no one to tell.
-      socket.on("error", () => undefined).destroy();
-      reject(isIsthmusError(error) ? error : networkError(error, where, socket.connecting, context));
+      discard(socket);
+      reject(error);
     };
-    const done = (complete: { readonly reply: T }): void => {
-      if (reader.trailing > 0) {
-        fail(
-          epmdError(
-            "EPMD_REPLY_MALFORMED",
-            `${where} sent ${reader.trailing} bytes more than its answer has.`,
-            {
-              context,
-            },
-          ),
-        );
-        return;
+    /** Ends the exchange when `read` has the reply, or the reason why there will be none. */
+    const advance = (read: () => { readonly reply: T } | undefined): void => {
+      try {
+        const complete = read();
+        if (complete === undefined) return;
+        if (reader.trailing > 0) throw tooMuch(where, reader.trailing, context);
+        settle();
+        resolve({ reply: complete.reply, socket });
+      } catch (error) {
+        fail(error);
       }
-      settle();
-      resolve({ reply: complete.reply, socket });
     };
     const onAbort = (): void => fail(aborted());
-    const onError = (error: Error): void => fail(error);
-    const onEnd = (): void => {
-      try {
-        done(reader.end());
-      } catch (error) {
-        fail(error);
-      }
+    const onConnect = (): void => {
+      connected = true;
+      socket.write(request);
     };
-    const timer = clock.after(timeoutMs, () =>
-      fail(
-        epmdError(
-          "EPMD_TIMEOUT",
-          `${where} did not answer within ${timeoutMs} ms. Look at the host and the network, or raise timeoutMs.`,
-          { context: { ...context, timeoutMs } },
-        ),
-      ),
-    );
+    const onData = (chunk: Buffer): void => advance(() => reader.push(chunk));
+    const onEnd = (): void => advance(() => reader.end());
+    const onError = (error: Error): void => fail(networkError(error, where, connected, context));
+    const timer = clock.after(timeoutMs, () => fail(tooLate(where, timeoutMs, context)));
     signal?.addEventListener("abort", onAbort, { once: true });
-    socket.on("connect", () => socket.write(request));
-    socket.on("data", (chunk) => {
-      try {
-        const complete = reader.push(chunk);
-        if (complete !== undefined) done(complete);
-      } catch (error) {
-        fail(error);
-      }
-    });
-    socket.on("end", onEnd).on("error", onError);
+    socket.on("connect", onConnect).on("data", onData).on("end", onEnd).on("error", onError);
   });
 }
 
+/** Ends a connection whose late errors have no one to tell. */
+export function discard(socket: Socket): void {
+  socket.on("error", () => undefined).destroy();
+}
+
+type Context = Readonly<Record<string, unknown>>;
+
 /** Node's socket errors as ours: before the connection epmd is unreachable, afterwards the answer is missing. */
-function networkError(
-  cause: unknown,
-  where: string,
-  connecting: boolean,
-  context: Readonly<Record<string, unknown>>,
-): Error {
-  const reason =
-    cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : String(cause);
-  return connecting || reason !== "ECONNRESET"
-    ? epmdError(
+function networkError(cause: Error, where: string, connected: boolean, context: Context): Error {
+  const reason = (cause as NodeJS.ErrnoException).code ?? cause.message;
+  return connected
+    ? epmdError("EPMD_NO_REPLY", `The connection to ${where} broke before it had answered (${reason}).`, {
+        cause,
+        context,
+      })
+    : epmdError(
         "EPMD_UNREACHABLE",
         `No connection to ${where} (${reason}). Start it with \`epmd -daemon\`, or check host and port.`,
         { cause, context },
-      )
-    : epmdError("EPMD_NO_REPLY", `${where} reset the connection before it had answered.`, { cause, context });
+      );
+}
+
+function tooLate(where: string, timeoutMs: number, context: Context): Error {
+  return epmdError(
+    "EPMD_TIMEOUT",
+    `${where} did not answer within ${timeoutMs} ms. Look at the host and the network, or raise timeoutMs.`,
+    { context: { ...context, timeoutMs } },
+  );
+}
+
+function tooMuch(where: string, bytes: number, context: Context): Error {
+  return epmdError(
+    "EPMD_REPLY_MALFORMED",
+    `${where} sent ${bytes} bytes more than its answer has. Check that the port is epmd's.`,
+    { context: { ...context, bytes } },
+  );
 }

@@ -10,6 +10,7 @@
  * @packageDocumentation
  */
 export { dump, kill, listNames, lookupPort, stopNode } from "./client.ts";
+export type { EpmdServer, EpmdServerOptions } from "./embedded-server.ts";
 export { DEFAULT_EPMD_PORT, type EpmdEnvironment, epmdEnvironment } from "./environment.ts";
 export { EPMD_ERROR_CODES, type EpmdErrorCode } from "./errors.ts";
 export type { EpmdAddress, EpmdRequestOptions } from "./exchange.ts";
@@ -78,7 +79,7 @@ export {
   type StaticEndpoint,
   staticResolver,
 } from "./resolver.ts";
-export { type EpmdServer, type EpmdServerOptions, ensureEpmdServer, startEpmdServer } from "./server.ts";
+export { ensureEpmdServer, startEpmdServer } from "./server.ts";
 export {
   isLocalPeer,
   type ServerAction,

@@ -13,7 +13,7 @@ export interface EpmdNodeInfo {
   readonly nodeType: EpmdNodeType;
   /** 0 = TCP, also over IPv6. */
   readonly protocol: number;
-  /** Highest and lowest distribution version: 6 and 5 from OTP 23 on, 6 and 6 from OTP 25 on. */
+  /** Highest and lowest distribution version; nodes of OTP 23 to 29 announce 6 and 5. */
   readonly highVersion: number;
   readonly lowVersion: number;
   /** Free for the node's use; a BEAM leaves it empty. */

@@ -11,7 +11,7 @@ import {
   type Timer,
 } from "@isthmus/wire";
 import { epmdError } from "./errors.ts";
-import { DEFAULT_TIMEOUT_MS, type EpmdAddress, exchange } from "./exchange.ts";
+import { DEFAULT_TIMEOUT_MS, discard, type EpmdAddress, exchange } from "./exchange.ts";
 import { alive2Format } from "./reply-reader.ts";
 import { type Alive2Fields, encodeAlive2Request } from "./requests.ts";
 
@@ -93,7 +93,7 @@ async function announce(
   });
   if (reply.ok) return { socket, creation: reply.creation };
   // epmd keeps the connection of a refused node open, so that closing it falls to us.
-  socket.on("error", () => undefined).destroy();
+  discard(socket);
   throw epmdError(
     "EPMD_NAME_TAKEN",
     `epmd refused to register ${JSON.stringify(options.name)}: a node of that name is running. Choose another name or end that node.`,
@@ -182,15 +182,6 @@ class KeptRegistration implements Registration {
       lose("the connection was closed");
       this.#lost(error!);
     });
-    // The end may have come together with the reply, before there was anyone to hear it.
-    if (socket.destroyed || socket.readableEnded) {
-      queueMicrotask(() => {
-        if (this.#state.at !== "registered" || this.#state.socket !== socket) return;
-        lose("epmd closed the connection");
-        socket.destroy();
-        this.#lost(error!);
-      });
-    }
     return { at: "registered", socket };
   }
 
@@ -217,12 +208,13 @@ class KeptRegistration implements Registration {
     try {
       const { socket } = await announce(this.#request, this.#options, abort.signal);
       if (abort.signal.aborted) {
-        socket.on("error", () => undefined).destroy();
+        discard(socket);
         return;
       }
       this.#state = this.#hold(socket);
     } catch (error) {
-      if (abort.signal.aborted || !isIsthmusError(error)) return;
+      if (abort.signal.aborted) return;
+      if (!isIsthmusError(error)) throw error;
       this.#wait(attempt + 1);
       this.#logger.debug({ name: this.name, attempt, error }, "could not register with epmd again");
       this.#options.onChange?.({ type: "retry-failed", error, attempt });

@@ -106,6 +106,5 @@ export class NodeRegistry {
 
 /** 32 bits; 0 to 3 belong to nodes of old. */
 function legalCreation(counter: number): number {
-  const creation = counter >>> 0;
-  return creation < 4 ? 4 : creation;
+  return Math.max(counter >>> 0, 4);
 }

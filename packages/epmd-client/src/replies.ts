@@ -211,9 +211,12 @@ export function decodeStopReply(reply: Buffer): boolean {
   return text === "STOPPED";
 }
 
-/** The text after the port number, cut at `end`. A rest without `end` means that the connection broke. */
+/**
+ * The text after the port number, cut at `end`. A rest without `end` means that the connection broke, a number that
+ * is no port that something else than epmd answered: neither may look like a list, let alone an empty one.
+ */
 function lines(request: string, reply: Buffer, end: string): string[] {
-  if (reply.length < 4) throw malformed(request, reply);
+  if (reply.length < 4 || reply.readUInt32BE(0) > 65535) throw malformed(request, reply);
   const found = reply.toString("utf8", 4).split(end);
   if (found.pop() !== "") throw malformed(request, reply);
   return found;

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { FrameSplitter, isIsthmusError } from "@isthmus/wire";
 import { type EpmdErrorCode, epmdError } from "./errors.ts";
 import { countCharacters, MAX_NAME_CHARACTERS } from "./names.ts";
@@ -143,8 +144,12 @@ export class ServerConnection {
         };
       }
       case "port2":
-        if (countCharacters(request.name) > MAX_NAME_CHARACTERS) {
-          throw epmdError("EPMD_REQUEST_MALFORMED", "The peer asked for a name that is too long.");
+        // epmd counts the terminating NUL here, so that a name of 255 characters is registered but never found.
+        if (!isUtf8(request.name) || countCharacters(request.name) + 1 > MAX_NAME_CHARACTERS) {
+          throw epmdError(
+            "EPMD_REQUEST_MALFORMED",
+            "The peer asked for a name that is too long or not UTF-8.",
+          );
         }
         return { reply: encodePort2Reply(registry.find(request.name)), next: "close" };
       case "names":

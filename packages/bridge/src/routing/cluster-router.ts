@@ -1,7 +1,7 @@
 // Over 400 lines: one signal has to be followed from one cluster to the other in one place.
 import type { Connection, HiddenNode, SignalRouter } from "@isthmus/core";
 import { RewrittenBody, SIGNAL, type Signal, signalName, TermBody } from "@isthmus/core/channel";
-import { Atom, atom, Pid, Reference } from "@isthmus/etf";
+import { Atom, atom, Pid, Reference, TermReader } from "@isthmus/etf";
 import { IsthmusError, isIsthmusError } from "@isthmus/wire";
 import { IdentityIndex, type Standin } from "../translate/identity-index.ts";
 import { type Place, Translator } from "../translate/translator.ts";
@@ -9,6 +9,8 @@ import type { ExportedName } from "./exported-name.ts";
 import type { Refusals } from "./refusals.ts";
 import { type LinkEnd, type LinkRecord, linkKey, type MonitorRecord, monitorKey, Relations } from "./relations.ts";
 
+/** Longer argument lists are not looked into, only to say in the log what was refused. */
+const MAX_SHOWN_ARGUMENTS = 16 * 1024;
 const NOPROC = new TermBody().of(atom("noproc"));
 const NOCONNECTION = new TermBody().of(atom("noconnection"));
 
@@ -586,7 +588,7 @@ export class ClusterRouter implements SignalRouter, Place {
   }
 
   #refuseSpawn(source: Connection, signal: Signal): void {
-    this.#refuse(source, signal, `${signal.module?.text}:${signal.function?.text}/${signal.arity}`);
+    this.#refuse(source, signal, spawnTarget(signal));
   }
 
   /** A limit was met: the message is lost and counted. A malformed one is the sender's fault and closes its connection. */
@@ -647,6 +649,19 @@ export class ClusterRouter implements SignalRouter, Place {
     this.#lanes.set(to, lane);
     return lane;
   }
+}
+
+/** What a spawn request would run; for `erpc` and `rpc` the function that they would call. */
+function spawnTarget(signal: Signal): string {
+  const asked = `${signal.module?.text}:${signal.function?.text}/${signal.arity}`;
+  if (signal.module?.text !== "erpc" || signal.bodyEnd - signal.bodyStart > MAX_SHOWN_ARGUMENTS) return asked;
+  const reader = new TermReader();
+  reader.reset(signal.bytes, signal.bodyStart, signal.bodyEnd, signal.atomRefs);
+  const args = reader.term();
+  // execute_call has a reference before module, function and arguments; execute_cast has not
+  const [module, fun, list] = Array.isArray(args) ? args.slice(-3) : [];
+  if (!(module instanceof Atom && fun instanceof Atom && Array.isArray(list))) return asked;
+  return `${module.text}:${fun.text}/${list.length}`;
 }
 
 /** Signals that make a BEAM connect to the node they are for. */

@@ -20,18 +20,14 @@ export interface Standin<Place> extends Identity {
 /** Creations 0 to 3 mean something else in the old one-byte forms, and 0 is a wildcard on OTP 23. */
 const FIRST_INDEX = 4;
 const INDEXES = 2 ** 32 - FIRST_INDEX;
-/** Seconds from 1970 to 2026: the clock that numbers begin from. */
-const EPOCH_SECONDS = 1_767_225_600;
-/** Indexes that each second of a process's life may use up without ever meeting those of a later process. */
-const PER_SECOND = 4;
 
 /**
- * The index that a bridge started at `nowMs` (milliseconds since 1970) begins to count from. It grows by four a
- * second, so a bridge that is started later never gives out an index again, unless the earlier one met more than four
- * new node incarnations a second over its whole life, or the clock was set back. It wraps around after 34 years.
+ * Where a bridge begins to count its indexes: anywhere. Pids of an earlier run may live on in the memory of a cluster,
+ * so two runs must not give out the same index; a run uses some hundred of four thousand million.
+ * @param random a number in [0, 1)
  */
-export function firstIndex(nowMs: number): number {
-  return FIRST_INDEX + (Math.max(0, Math.floor(nowMs / 1000) - EPOCH_SECONDS) * PER_SECOND) % INDEXES;
+export function firstIndex(random: number): number {
+  return FIRST_INDEX + Math.floor(random * INDEXES);
 }
 
 /**

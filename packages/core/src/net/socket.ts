@@ -1,5 +1,4 @@
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls, createServer as createTlsServer, type TlsOptions } from "node:tls";
+import { connect, createServer, type Socket } from "node:net";
 import { isIsthmusError } from "@isthmus/wire";
 import { coreError } from "../errors.ts";
 
@@ -11,26 +10,20 @@ export interface DialTarget {
   readonly node: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  /** Options of `tls.connect`; undefined for plain TCP. */
-  readonly tls?: ConnectionOptions | undefined;
 }
 
 /**
- * Opens a socket, paused.
+ * Opens a TCP connection.
  * @throws IsthmusError `NO_CONNECTION` with the system's error as cause
  */
 export function openSocket(target: DialTarget): Promise<Socket> {
   const { host, port, node, timeoutMs, signal } = target;
   return new Promise((resolve, reject) => {
-    const socket: Socket =
-      target.tls === undefined
-        ? connect({ host, port, noDelay: true, keepAlive: true })
-        : connectTls({ host, port, ...target.tls });
-    const ready = target.tls === undefined ? "connect" : "secureConnect";
+    const socket = connect({ host, port, noDelay: true, keepAlive: true });
     const settle = (error: unknown): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      socket.removeListener(ready, onReady);
+      socket.removeListener("connect", onReady);
       socket.removeListener("error", onError);
       if (error === undefined) {
         resolve(socket);
@@ -48,10 +41,7 @@ export function openSocket(target: DialTarget): Promise<Socket> {
             }),
       );
     };
-    const onReady = (): void => {
-      socket.setNoDelay(true);
-      settle(undefined);
-    };
+    const onReady = (): void => settle(undefined);
     const onError = (error: Error): void => settle(error);
     const onAbort = (): void => settle(signal.reason ?? new Error("aborted"));
     const timer = setTimeout(
@@ -61,7 +51,7 @@ export function openSocket(target: DialTarget): Promise<Socket> {
     if (signal.aborted) onAbort();
     else {
       signal.addEventListener("abort", onAbort);
-      socket.once(ready, onReady);
+      socket.once("connect", onReady);
       socket.once("error", onError);
     }
   });
@@ -73,14 +63,13 @@ export interface ListenTarget {
   readonly host?: string | undefined;
   /** 0 for any free one. */
   readonly port: number;
-  /** Options of `tls.createServer`; undefined for plain TCP. */
-  readonly tls?: TlsOptions | undefined;
 }
 
 /** An open listener. */
 export interface Listener {
   readonly port: number;
-  close(): Promise<void>;
+  /** Takes no further connections; open ones stay. */
+  close(): void;
 }
 
 /**
@@ -92,10 +81,7 @@ export function listen(target: ListenTarget, onSocket: (socket: Socket) => void)
     socket.on("error", () => undefined); // replaced by a meaningful handler as soon as somebody owns the socket
     onSocket(socket);
   };
-  const server: Server =
-    target.tls === undefined
-      ? createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, accept)
-      : createTlsServer({ noDelay: true, ...target.tls }, accept);
+  const server = createServer({ noDelay: true, keepAlive: true, pauseOnConnect: true }, accept);
   return new Promise((resolve, reject) => {
     const onError = (error: Error): void =>
       reject(
@@ -110,15 +96,9 @@ export function listen(target: ListenTarget, onSocket: (socket: Socket) => void)
       server.removeListener("error", onError);
       server.on("error", () => undefined);
       const address = server.address();
-      let closing: Promise<void> | undefined;
       resolve({
         port: typeof address === "object" && address !== null ? address.port : target.port,
-        // the callback comes when the last connection has ended, which is not what a caller waits for
-        close: () => (closing ??= new Promise((done) => {
-          server.close();
-          server.unref();
-          done();
-        })),
+        close: () => server.close(),
       });
     });
   });

@@ -42,7 +42,7 @@ export async function startNode(options: NodeOptions): Promise<HiddenNode> {
   if (options.listen === false) return node;
   const host = options.listen?.host;
   const listener = await listen(
-    { host, port: options.listen?.port ?? 0, tls: options.tls?.accept },
+    { host, port: options.listen?.port ?? 0 },
     (socket) => node[ACCEPT](socket),
   );
   try {
@@ -57,7 +57,8 @@ export async function startNode(options: NodeOptions): Promise<HiddenNode> {
     }
     node[LISTENING](listener, registration);
   } catch (error) {
-    await listener.close();
+    listener.close();
+    await node.close();
     throw error;
   }
   return node;
@@ -199,7 +200,8 @@ export class HiddenNode implements AsyncDisposable {
 
   /** Listens no more and leaves epmd; open connections stay. The first half of a polite end. */
   async leave(): Promise<void> {
-    await Promise.all([this.#registration?.close(), this.#listener?.close()]);
+    this.#listener?.close();
+    await this.#registration?.close();
   }
 
   /** Resolves when everything that was sent is with the operating system, or after `timeoutMs`. */
@@ -216,10 +218,10 @@ export class HiddenNode implements AsyncDisposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#ticker?.cancel();
-    const registration = this.#registration?.close();
+    this.#listener?.close();
     this.processes.close();
     this.#peers.close();
-    await Promise.all([registration, this.#listener?.close()]);
+    await this.#registration?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

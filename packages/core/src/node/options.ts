@@ -1,14 +1,15 @@
-import { type ConnectionOptions, type TlsOptions } from "node:tls";
-import type { Cookie } from "@isthmus/dist-handshake";
+import type { Cookie, TlsSide } from "@isthmus/dist-handshake";
 import type { NodeResolver } from "@isthmus/epmd-client";
-import type { IsthmusError, Logger, Clock, NodeName } from "@isthmus/wire";
+import type { Clock, IsthmusError, Logger } from "@isthmus/wire";
 import type { Signal } from "../channel/signal.ts";
 import type { Connection, ConnectionLimits } from "../net/connection.ts";
 
-/** Distribution over TLS: what to use towards a node, and for those who connect to us. */
+/** Distribution over TLS, as `-proto_dist inet_tls` does it. */
 export interface NodeTls {
-  dial(node: NodeName): ConnectionOptions;
-  readonly accept: TlsOptions;
+  /** What we show and trust when we connect. */
+  readonly dial: TlsSide;
+  /** What we show and trust when others connect to us. Needs a certificate. */
+  readonly accept: TlsSide;
 }
 
 /**

@@ -1,7 +1,10 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import {
   type AcceptDecision,
+  acceptTls,
   type Cookie,
+  connectTls,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   type HandshakeOutcome,
   runAcceptor,
@@ -127,7 +130,11 @@ export class Peers implements ConnectionSink {
     this.#handshaking.add(socket);
     let claimed: Atom | undefined;
     try {
-      const { outcome, rest } = await runAcceptor(socket, {
+      const stream =
+        options.tls === undefined
+          ? socket
+          : await acceptTls(socket, options.tls.accept, { timeoutMs: options.setupTimeoutMs, clock: options.clock });
+      const { outcome, rest } = await runAcceptor(stream, {
         local: this.#local(),
         random: options.random,
         decide: (peer) => {
@@ -139,7 +146,7 @@ export class Peers implements ConnectionSink {
         timeoutMs: options.setupTimeoutMs,
         clock: options.clock,
       });
-      this.#up(socket, outcome, rest);
+      this.#up(stream, outcome, rest);
     } catch (error) {
       socket.destroy();
       const reason = normalize(error, claimed?.text ?? "a peer");
@@ -217,26 +224,28 @@ export class Peers implements ConnectionSink {
     try {
       const name = parseNodeName(node.text);
       const endpoint = await options.resolver(name, { signal, timeoutMs: options.setupTimeoutMs });
-      const tls = options.tls?.dial(name);
       socket = await openSocket({
         host: endpoint.host,
         port: endpoint.port,
         node: node.text,
         timeoutMs: options.setupTimeoutMs,
         signal,
-        tls,
       });
-      const { outcome, rest } = await runInitiator(socket, {
+      const stream =
+        options.tls === undefined
+          ? socket
+          : await connectTls(socket, options.tls.dial, node.text, { timeoutMs: options.setupTimeoutMs, signal, clock: options.clock });
+      const { outcome, rest } = await runInitiator(stream, {
         local: this.#local(),
         peer: node.text,
         random: options.random,
         epmdHighVersion: endpoint.highVersion,
-        lengthBytes: tls === undefined ? 2 : 4,
+        lengthBytes: options.tls === undefined ? 2 : 4,
         timeoutMs: options.setupTimeoutMs,
         signal,
         clock: options.clock,
       });
-      if (this.#states.get(node) === state) this.#up(socket, outcome, rest);
+      if (this.#states.get(node) === state) this.#up(stream, outcome, rest);
       else socket.destroy();
     } catch (error) {
       socket?.destroy();
@@ -263,9 +272,9 @@ export class Peers implements ConnectionSink {
     for (const run of state.waiting) run(undefined, reason);
   }
 
-  #up(socket: Socket, outcome: HandshakeOutcome, rest: Buffer): void {
-    if (this.#closed) {
-      socket.destroy();
+  #up(stream: Duplex, outcome: HandshakeOutcome, rest: Buffer): void {
+    if (this.#closed || stream.destroyed) {
+      stream.destroy();
       return;
     }
     const node = atom(outcome.peer);
@@ -278,7 +287,7 @@ export class Peers implements ConnectionSink {
       );
     } else if (before?.t === "dialing") before.abort.abort(new Error("the peer connected first"));
     else before?.timer.cancel();
-    const connection = new Connection(socket, outcome, this, this.#options.limits);
+    const connection = new Connection(stream, outcome, this, this.#options.limits);
     this.#states.set(node, { t: "up", connection });
     this.#options.onUp(connection);
     if (before !== undefined && before.t !== "up") for (const run of before.waiting) run(connection, undefined);

@@ -1,1 +1,8 @@
-export { type Identity, type IdentityTranslator, rewriteTerm, skipTerm } from "./rewrite.ts";
+/**
+ * Work on terms as bytes: find their end, or copy them with identifiers translated, without decoding.
+ * @packageDocumentation
+ */
+
+export type { Identity, IdentityTranslator } from "./identity.ts";
+export { rewriteTerm } from "./rewrite.ts";
+export { skipTerm } from "./skip.ts";

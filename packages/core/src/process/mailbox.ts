@@ -1,0 +1,148 @@
+import type { Term } from "@isthmus/etf";
+import type { Clock, Timer } from "@isthmus/wire";
+import { coreError } from "../errors.ts";
+
+/** Options of a selective receive. */
+export interface ReceiveOptions<T extends Term = Term> {
+  /** Which message to take; the others stay, in order. @default any */
+  readonly match?: ((message: Term) => message is T) | ((message: Term) => boolean);
+  /** How long to wait, in milliseconds; 0 only looks. @default for ever */
+  readonly timeoutMs?: number;
+  /** Ends the waiting; the promise is rejected with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+interface Waiter {
+  readonly match: ((message: Term) => boolean) | undefined;
+  readonly resolve: (message: Term) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Messages that wait to be received, up to a limit. */
+export class Mailbox {
+  /** Messages that came when it was full. */
+  dropped = 0;
+  readonly #clock: Clock;
+  readonly #limit: number;
+  #messages: Term[] = [];
+  #head = 0;
+  readonly #waiters = new Set<Waiter>();
+
+  constructor(clock: Clock, limit: number) {
+    this.#clock = clock;
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#messages.length - this.#head;
+  }
+
+  /** Hands the message to whoever waits for it, or keeps it. @returns false when it is full, and the message is lost */
+  put(message: Term): boolean {
+    for (const waiter of this.#waiters) {
+      if (this.#accepts(waiter, message)) {
+        waiter.resolve(message);
+        return true;
+      }
+    }
+    if (this.size >= this.#limit) {
+      this.dropped++;
+      return false;
+    }
+    this.#messages.push(message);
+    return true;
+  }
+
+  /** @throws what `match` throws; by promise: IsthmusError `RECEIVE_TIMEOUT`, or the signal's reason */
+  receive(options: ReceiveOptions): Promise<Term> {
+    const { match, timeoutMs, signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      const found = this.#take(match);
+      if (found !== undefined) {
+        resolve(found);
+        return;
+      }
+      if (timeoutMs === 0) {
+        reject(timedOut(timeoutMs));
+        return;
+      }
+      let timer: Timer | undefined;
+      const done = (): void => {
+        this.#waiters.delete(waiter);
+        timer?.cancel();
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const waiter: Waiter = {
+        match,
+        resolve: (message) => {
+          done();
+          resolve(message);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
+      };
+      const onAbort = (): void => waiter.reject(signal?.reason);
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#waiters.add(waiter);
+      if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
+        timer = this.#clock.after(timeoutMs, () => waiter.reject(timedOut(timeoutMs)));
+      }
+    });
+  }
+
+  /** Removes every message that `match` accepts. */
+  remove(match: (message: Term) => boolean): void {
+    this.#messages = this.#messages.slice(this.#head).filter((message) => !match(message));
+    this.#head = 0;
+  }
+
+  /** Throws all messages away and rejects everybody who waits. */
+  close(error: unknown): void {
+    this.#messages = [];
+    this.#head = 0;
+    for (const waiter of this.#waiters) waiter.reject(error);
+  }
+
+  #take(match: Waiter["match"]): Term | undefined {
+    const messages = this.#messages;
+    for (let at = this.#head; at < messages.length; at++) {
+      const message = messages[at] as Term;
+      if (match !== undefined && !match(message)) continue;
+      if (at > this.#head) messages.splice(at, 1);
+      else this.#removeHead();
+      return message;
+    }
+    return undefined;
+  }
+
+  #removeHead(): void {
+    this.#messages[this.#head++] = 0;
+    if (this.#head === this.#messages.length) {
+      this.#messages = [];
+      this.#head = 0;
+    } else if (this.#head >= 1024 && this.#head * 2 >= this.#messages.length) {
+      this.#messages = this.#messages.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #accepts(waiter: Waiter, message: Term): boolean {
+    if (waiter.match === undefined) return true;
+    try {
+      return waiter.match(message);
+    } catch (error) {
+      // the fault of the one who waits: the message goes on to the next
+      waiter.reject(error);
+      return false;
+    }
+  }
+}
+
+function timedOut(timeoutMs: number): Error {
+  return coreError("RECEIVE_TIMEOUT", `No matching message came within ${timeoutMs} ms.`, {
+    context: { timeoutMs },
+  });
+}

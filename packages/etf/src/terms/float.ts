@@ -1,0 +1,27 @@
+import { etfError } from "../errors.ts";
+import { INSPECT, inspectCustom } from "../text/inspect.ts";
+
+/**
+ * A float whose value is whole, such as `1.0` or `-0.0`: as a plain `number` it would be taken for an integer. Floats
+ * with a fraction are plain numbers.
+ */
+export class Float {
+  readonly kind = "float";
+  readonly value: number;
+
+  /** @throws IsthmusError `ETF_UNREPRESENTABLE` */
+  constructor(value: number) {
+    if (!Number.isFinite(value)) {
+      throw etfError("ETF_UNREPRESENTABLE", `Erlang has no float ${value}. Pass an atom instead.`);
+    }
+    this.value = value;
+  }
+
+  valueOf(): number {
+    return this.value;
+  }
+
+  [INSPECT](depth: number, options: object): string {
+    return inspectCustom(this, depth, options);
+  }
+}

@@ -1,0 +1,118 @@
+import { atom, Atom, compareTerms, decode, encode, equals, inspectTerm, parseTerm, type Term, Tuple, tuple } from "@isthmus/etf";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { corners, terms } from "./support/arbitraries.ts";
+import { Beam } from "./support/beam.ts";
+import { codeOf } from "./support/code.ts";
+import { generator } from "./fuzz.ts";
+import { decodeVectors, encodeVectors } from "./support/vectors.ts";
+
+// the erl in PATH, and those releases whose folder the environment names
+const releases = [0, 23, 27, 29].filter((release) => release === 0 || process.env[`ISTHMUS_OTP_${release}`] !== undefined);
+
+describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
+  let beam: Beam;
+  let release: number;
+  beforeAll(async () => {
+    beam = await Beam.start(wanted);
+    release = await beam.release();
+  });
+  afterAll(() => beam?.stop());
+
+  /** OTP 23 has narrower identifiers, and -0.0 is 0.0 before OTP 27. */
+  const arbitrary = () =>
+    terms({ identifiers: release >= 25, negativeZero: release >= 27, funs: release >= 25 });
+
+  it("reads what we write, and writes what we read, as the same term", async () => {
+    for (const sample of [...corners.filter((term) => release >= 27 || !Object.is((term as { value?: number }).value, -0)).map((term) => [term]), ...batches(arbitrary(), 40, 100)]) {
+      const answer = await beam.again(encode(sample));
+      const back = decode(answer) as readonly Term[];
+      sample.forEach((term, index) => {
+        expect(equals(back[index] as Term, term), inspectTerm(term, { maxLength: 2000 })).toBe(true);
+      });
+      // canonical: the BEAM's own bytes come out again, but for the order of maps
+      expect(encode(back).length).toBe(answer.length);
+      expect(encode(back)).toEqual(answer);
+    }
+  });
+
+  it("reads the forms of older releases and compressed terms", async () => {
+    for (const sample of batches(arbitrary(), 10, 50)) {
+      for (const options of [{ otpRelease: 25 }, { compressed: true }, { compressed: 9 }]) {
+        const back = decode(await beam.again(encode(sample, options)));
+        expect(equals(back, sample)).toBe(true);
+      }
+    }
+  });
+
+  it("has the same order of terms", async () => {
+    for (const sample of batches(terms({ funs: false, identifiers: release >= 25, negativeZero: release >= 27 }), 20, 60)) {
+      const pairs: Tuple[] = [];
+      for (const a of sample) for (const b of sample.slice(0, 20)) pairs.push(tuple(a, b));
+      const answers = decode(await beam.compare(encode(pairs))) as readonly (number | Atom)[];
+      pairs.forEach(({ elements: [a, b] }, index) => {
+        const theirs = answers[index];
+        const ours = Math.sign(compareTerms(a as Term, b as Term));
+        const what = `${inspectTerm(a as Term)} and ${inspectTerm(b as Term)}`;
+        if (theirs === atom("equal")) {
+          expect(ours, what).toBe(0);
+          expect(equals(a as Term, b as Term), what).toBe(false);
+        } else {
+          expect(ours, what).toBe(theirs);
+          expect(equals(a as Term, b as Term), what).toBe(theirs === 0);
+        }
+      });
+    }
+  });
+
+  it("reads what inspectTerm prints as the same term", async () => {
+    for (const sample of batches(terms({ identifiers: false, negativeZero: release >= 27 }), 10, 40)) {
+      for (const term of sample) {
+        const source = `${inspectTerm(term)}.`;
+        expect(equals(decode(await beam.evaluate(source)), term), source).toBe(true);
+        expect(equals(parseTerm(source), term), source).toBe(true);
+      }
+    }
+  });
+
+  it("refuses what we refuse, and takes what we take", async () => {
+    const random = generator(release);
+    const corpus = [
+      ...encodeVectors.flatMap(({ hex, otp }) => (hex !== undefined && otp.includes(release) ? [hex] : [])),
+      ...decodeVectors.filter(({ otp }) => otp.includes(release)).map(({ hex }) => hex),
+    ]
+      .map((hex) => Buffer.from(hex, "hex"))
+      // the BEAM knows which node it is; compression is judged elsewhere; closures must be known to old releases
+      .filter((bytes) => bytes.length < 300 && bytes[1] !== 80 && bytes[1] !== 121 && !bytes.includes("nonode@nohost"));
+    const inputs: Buffer[] = [];
+    for (let i = 0; i < 20_000; i++) {
+      const bytes = Buffer.from(corpus[random(corpus.length)] as Buffer);
+      for (let changes = 1 + random(2); changes > 0; changes--) bytes[1 + random(bytes.length - 1)] = random(3) === 0 ? random(256) : random(128);
+      if (!crashes(bytes)) inputs.push(bytes);
+    }
+    const answers = decode(await beam.takes(encode(inputs))) as readonly boolean[];
+    const wrong: string[] = [];
+    inputs.forEach((bytes, index) => {
+      const ours = codeOf(() => decode(bytes));
+      const here = ours === undefined || ours === "ETF_TRAILING_BYTES";
+      if (here !== answers[index] && !known(bytes, here, release)) wrong.push(`${bytes.toString("hex")} here ${ours ?? "ok"}`);
+    });
+    expect(wrong).toEqual([]);
+  });
+});
+
+/** What must not be shown to a BEAM (PROTOCOL section 12), wherever it stands. */
+function crashes(bytes: Buffer): boolean {
+  return bytes.includes(112) || bytes.includes(113) || bytes.includes(Buffer.from([90, 0, 0]));
+}
+
+function known(_bytes: Buffer, _here: boolean, _release: number): boolean {
+  return false;
+}
+
+function batches(arbitrary: fc.Arbitrary<Term>, count: number, size: number): Term[][] {
+  const all = fc.sample(arbitrary, { numRuns: count * size, seed: 4711 });
+  return Array.from({ length: count }, (_, index) => all.slice(index * size, (index + 1) * size));
+}
+
+void Tuple;
