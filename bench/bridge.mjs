@@ -1,7 +1,7 @@
 // The relay of the bridge benchmarks: a process `relay` on each side takes {to, Name, Node, Msg} and delivers Msg to
 // {Name, Node} on the other side. The message goes through the bridge's own path: scanned, translated, not decoded.
 import { startBridge } from "@isthmus/bridge";
-import { TermReader, atom } from "@isthmus/etf";
+import { atom, TermReader } from "@isthmus/etf";
 
 const { BRIDGE_NODE_A, BRIDGE_NODE_B, A_NODE, A_COOKIE, B_NODE, B_COOKIE } = process.env;
 const listen = { host: "127.0.0.1" };
@@ -30,4 +30,5 @@ function relay(from, to) {
   });
 }
 
-for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => bridge.close().then(() => process.exit(0)));
+for (const signal of ["SIGTERM", "SIGINT"])
+  process.once(signal, () => bridge.close().then(() => process.exit(0)));

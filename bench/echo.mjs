@@ -57,4 +57,5 @@ async function blast(self, to, total, payload) {
   }
 }
 
-for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => node.close().then(() => process.exit(0)));
+for (const signal of ["SIGTERM", "SIGINT"])
+  process.once(signal, () => node.close().then(() => process.exit(0)));

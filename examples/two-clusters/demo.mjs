@@ -23,8 +23,18 @@ let failures = 0;
 const ROUND = [
   ["shop", "ping_direct", "pang", "shop1 pings billing1 directly: they do not know each other"],
   ["shop", "ping_bridge", "pong", "shop1 pings the bridge"],
-  ["shop", "call", "{ok,$N,<<\"book\">>,2,'billing1@127.0.0.1'}", "gen_server:call({orders, 'bridge@127.0.0.1'}, {place, <<\"book\">>, 2})"],
-  ["shop", "message_to_pid", "{hello,'billing1@127.0.0.1'}", "billing1 sends to a pid of shop1 that it got in a message"],
+  [
+    "shop",
+    "call",
+    "{ok,$N,<<\"book\">>,2,'billing1@127.0.0.1'}",
+    "gen_server:call({orders, 'bridge@127.0.0.1'}, {place, <<\"book\">>, 2})",
+  ],
+  [
+    "shop",
+    "message_to_pid",
+    "{hello,'billing1@127.0.0.1'}",
+    "billing1 sends to a pid of shop1 that it got in a message",
+  ],
   ["shop", "monitor", "{'DOWN',out_of_paper}", "shop1 monitors a process of billing1, which ends"],
   ["shop", "refused_name", "{exit,noproc}", "a name that no route exports, though billing1 has it"],
   ["shop", "refused_rpc", "{badrpc,undef}", "rpc:call('bridge@127.0.0.1', os, cmd, [\"id\"])"],
@@ -41,12 +51,19 @@ main().then(
 );
 
 async function main() {
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => finish(failures === 0 ? 0 : 1));
-  const beam = spawnSync("erl", ["-noshell", "-eval", "io:put_chars(erlang:system_info(otp_release)),halt()."], { encoding: "utf8" });
+  // Ctrl-C under npm comes twice
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => finish(failures === 0 ? 0 : 1));
+  const beam = spawnSync(
+    "erl",
+    ["-noshell", "-eval", "io:put_chars(erlang:system_info(otp_release)),halt()."],
+    { encoding: "utf8" },
+  );
   const release = beam.status === 0 ? beam.stdout : undefined;
-  heading(release === undefined
-    ? "no `erl` here: the clusters are nodes of @isthmus/core, with its embedded epmd"
-    : `the clusters are real BEAM nodes (OTP ${release}), each with its own epmd`);
+  heading(
+    release === undefined
+      ? "no `erl` here: the clusters are nodes of @isthmus/core, with its embedded epmd"
+      : `the clusters are real BEAM nodes (OTP ${release}), each with its own epmd`,
+  );
 
   const [shopPort, billingPort] = [await freePort(), await freePort()];
   const environment = {
@@ -59,7 +76,8 @@ async function main() {
   const start = release === undefined ? startOwnNode : startBeam;
   if (release !== undefined) {
     const compiled = spawnSync("erlc", ["-o", work, join(here, "demo.erl")], { encoding: "utf8" });
-    if (compiled.status !== 0) throw new Error(`demo.erl does not compile: ${compiled.stdout}${compiled.stderr}`);
+    if (compiled.status !== 0)
+      throw new Error(`demo.erl does not compile: ${compiled.stdout}${compiled.stderr}`);
   }
   const nodes = {
     shop: await start("shop", "shop1@127.0.0.1", environment.SHOP_COOKIE, shopPort),
@@ -77,7 +95,10 @@ async function main() {
       const wanted = expected.replace("$N", String(round));
       const got = await nodes[side].ask(command);
       if (got !== wanted) failures++;
-      say(got === wanted ? "ok" : "WRONG", `${about}\n          -> ${got}${got === wanted ? "" : `   (expected ${wanted})`}`);
+      say(
+        got === wanted ? "ok" : "WRONG",
+        `${about}\n          -> ${got}${got === wanted ? "" : `   (expected ${wanted})`}`,
+      );
     }
     if (once) break;
     heading("again in five seconds; Ctrl-C ends it");
@@ -99,8 +120,17 @@ async function startBeam(role, name, cookie, epmdPort) {
 }
 
 function startOwnNode(role, name, cookie, epmdPort) {
-  const env = { ...process.env, DEMO_ROLE: role, DEMO_NODE: name, DEMO_COOKIE: cookie, ERL_EPMD_PORT: String(epmdPort) };
-  return conversation(spawn(process.execPath, [join(here, "own-node.mjs")], { env, stdio: ["pipe", "pipe", "inherit"] }), name);
+  const env = {
+    ...process.env,
+    DEMO_ROLE: role,
+    DEMO_NODE: name,
+    DEMO_COOKIE: cookie,
+    ERL_EPMD_PORT: String(epmdPort),
+  };
+  return conversation(
+    spawn(process.execPath, [join(here, "own-node.mjs")], { env, stdio: ["pipe", "pipe", "inherit"] }),
+    name,
+  );
 }
 
 /** Commands in, `Command<TAB>Answer` lines out. */
@@ -116,7 +146,10 @@ async function conversation(child, name) {
   });
   const answer = (key) =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`${name} did not answer "${key}" within 20 seconds`)), 20_000);
+      const timer = setTimeout(
+        () => reject(new Error(`${name} did not answer "${key}" within 20 seconds`)),
+        20_000,
+      );
       child.once("exit", (status) => reject(new Error(`${name} ended with status ${status}`)));
       waiting.set(key, (text) => {
         clearTimeout(timer);
@@ -135,14 +168,26 @@ async function conversation(child, name) {
 
 function startBridge(env) {
   const cli = fileURLToPath(new URL("../../packages/bridge/bin/isthmus.js", import.meta.url));
-  const child = track(spawn(process.execPath, [cli, "run", join(here, "isthmus.yaml"), "--log-format", "json"], { env, stdio: ["ignore", "pipe", "pipe"] }));
+  const child = track(
+    spawn(process.execPath, [cli, "run", join(here, "isthmus.yaml"), "--log-format", "json"], {
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
   const seen = new Set();
   const wakes = new Set();
   const line = (text) => {
     const entry = parse(text);
     if (entry === undefined) return console.log(paint(2, `     ${text}`));
     const { msg, level, time, pid, hostname, ...fields } = entry;
-    console.log(paint(2, `     isthmus: ${msg} ${Object.entries(fields).map(([key, value]) => `${key}=${value}`).join(" ")}`));
+    console.log(
+      paint(
+        2,
+        `     isthmus: ${msg} ${Object.entries(fields)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(" ")}`,
+      ),
+    );
     if (msg === "node connected") seen.add(fields.node);
     for (const wake of wakes) wake();
   };
@@ -151,7 +196,10 @@ function startBridge(env) {
   return {
     connected: (names) =>
       new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`the bridge did not connect to ${names.join(" and ")} within 20 seconds`)), 20_000);
+        const timer = setTimeout(
+          () => reject(new Error(`the bridge did not connect to ${names.join(" and ")} within 20 seconds`)),
+          20_000,
+        );
         ended.then((status) => reject(new Error(`the bridge ended with status ${status}`)));
         const wake = () => {
           if (!names.every((name) => seen.has(name))) return;

@@ -26,7 +26,9 @@ describe("when something goes away", () => {
       spawn(fun() -> Self ! {call, catch gen_server:call(${ORDERS}, never, infinity)} end)`);
     await until(() => clusters.bridge.status().relations >= 4, "everything has gone across");
     await clusters.b.kill();
-    expect(await near("receive {'DOWN', M, process, W, R1} -> R1 after 10000 -> nothing end")).toBe("noconnection");
+    expect(await near("receive {'DOWN', M, process, W, R1} -> R1 after 10000 -> nothing end")).toBe(
+      "noconnection",
+    );
     expect(await near("receive {'DOWN', N, process, X2, R2} -> {X2, R2} after 10000 -> nothing end")).toBe(
       `{{orders,${BRIDGE}},noconnection}`,
     );
@@ -42,7 +44,9 @@ describe("when something goes away", () => {
   it("a call while the far node is down ends at once with an error, and works again when it is back", async () => {
     await clusters.b.kill();
     await connected("b", 0);
-    expect(await near(`catch gen_server:call(${ORDERS}, {add, 1, 2})`, { timeoutMs: 20_000 })).toContain("nodedown");
+    expect(await near(`catch gen_server:call(${ORDERS}, {add, 1, 2})`, { timeoutMs: 20_000 })).toContain(
+      "nodedown",
+    );
     const back = await clusters.add("b", "b1");
     await back.eval("isthmus_probe:orders(orders)");
     await connected("b", 1);
@@ -56,7 +60,11 @@ describe("when something goes away", () => {
     const back = await clusters.add("b", "b1");
     await back.eval("isthmus_probe:orders(orders)");
     await connected("b", 1);
-    expect(await near("MO = erlang:monitor(process, Old), receive {'DOWN', MO, process, Old, W1} -> W1 after 5000 -> nothing end")).toBe("noproc");
+    expect(
+      await near(
+        "MO = erlang:monitor(process, Old), receive {'DOWN', MO, process, Old, W1} -> W1 after 5000 -> nothing end",
+      ),
+    ).toBe("noproc");
     expect(await near("link(Old), receive {'EXIT', Old, W2} -> W2 after 5000 -> nothing end")).toBe("noproc");
     expect(await near("exit(Old, kill), unlink(Old), Old ! hello")).toBe("hello");
     expect(await near(`gen_server:call(${ORDERS}, {add, 2, 2})`)).toBe("4");
@@ -65,21 +73,34 @@ describe("when something goes away", () => {
 
   it("the death of the watching node takes its monitors and links back on the far side", async () => {
     await near(`W5 = gen_server:call(${ORDERS}, {spawn_worker}), link(W5), erlang:monitor(process, W5)`);
-    const worker = await clusters.b.eval("[P || P <- processes(), {monitored_by, [_|_]} <- [process_info(P, monitored_by)], node(hd(element(2, process_info(P, monitored_by)))) =/= node()]");
+    const worker = await clusters.b.eval(
+      "[P || P <- processes(), {monitored_by, [_|_]} <- [process_info(P, monitored_by)], node(hd(element(2, process_info(P, monitored_by)))) =/= node()]",
+    );
     expect(worker).toMatch(/^\[<0\.\d+\.\d+>\]$/);
     const pid = worker.slice(1, -1);
     await clusters.a.kill();
     // it was linked to a process that is gone now, and does not trap exits
-    await until(async () => (await clusters.b.eval(`is_process_alive(list_to_pid("${pid}"))`)) === "false", "the linked process has ended");
+    await until(
+      async () => (await clusters.b.eval(`is_process_alive(list_to_pid("${pid}"))`)) === "false",
+      "the linked process has ended",
+    );
     await until(() => clusters.bridge.status().relations === 0, "no relation is left");
   });
 
   it("the end of the bridge is noconnection for both sides; after its restart old pids are dead, not somebody else", async () => {
-    await near(`process_flag(trap_exit, true), W6 = gen_server:call(${ORDERS}, {spawn_worker}), M6 = erlang:monitor(process, W6)`);
+    await near(
+      `process_flag(trap_exit, true), W6 = gen_server:call(${ORDERS}, {spawn_worker}), M6 = erlang:monitor(process, W6)`,
+    );
     await clusters.restartBridge();
-    expect(await near("receive {'DOWN', M6, process, W6, R6} -> R6 after 10000 -> nothing end")).toBe("noconnection");
+    expect(await near("receive {'DOWN', M6, process, W6, R6} -> R6 after 10000 -> nothing end")).toBe(
+      "noconnection",
+    );
     expect(await near(`gen_server:call(${ORDERS}, {add, 3, 4})`)).toBe("7");
-    expect(await near("M7 = erlang:monitor(process, W6), receive {'DOWN', M7, process, W6, R7} -> R7 after 10000 -> nothing end")).toBe("noproc");
+    expect(
+      await near(
+        "M7 = erlang:monitor(process, W6), receive {'DOWN', M7, process, W6, R7} -> R7 after 10000 -> nothing end",
+      ),
+    ).toBe("noproc");
     expect(await near("catch gen_server:call(W6, {add, 1, 1})")).toContain("noproc");
     expect(await near(`W8 = gen_server:call(${ORDERS}, {spawn_worker}), W8 =/= W6`)).toBe("true");
   });
@@ -94,20 +115,31 @@ describe("when something goes away", () => {
     });
     await clusters.b.eval("isthmus_probe:collect(slow)");
     await near(`{slow, ${BRIDGE}} ! first`);
-    await until(async () => (await clusters.b.eval("length(isthmus_probe:collected(slow))")) === "1", "the way is open");
+    await until(
+      async () => (await clusters.b.eval("length(isthmus_probe:collected(slow))")) === "1",
+      "the way is open",
+    );
     await clusters.b.pause();
     const before = process.memoryUsage().rss;
     // 3000 messages of 64 KiB are 190 MB: more than any buffer on the way
-    await near(`Bin = binary:copy(<<1>>, 65536), Pid9 = spawn(fun() -> [{slow, ${BRIDGE}} ! {N, Bin} || N <- lists:seq(1, ${count})] end), ok`);
+    await near(
+      `Bin = binary:copy(<<1>>, 65536), Pid9 = spawn(fun() -> [{slow, ${BRIDGE}} ! {N, Bin} || N <- lists:seq(1, ${count})] end), ok`,
+    );
     await new Promise((resolve) => setTimeout(resolve, 2000));
     const grown = process.memoryUsage().rss - before;
     clusters.b.resume();
     await until(
-      async () => (await clusters.b.eval("length(isthmus_probe:collected(slow))", { timeoutMs: 30_000 })) === String(count + 1),
+      async () =>
+        (await clusters.b.eval("length(isthmus_probe:collected(slow))", { timeoutMs: 30_000 })) ===
+        String(count + 1),
       "every message has come",
       60_000,
     );
-    expect(await clusters.b.eval(`[N || {N, _} <- isthmus_probe:collected(slow)] =:= lists:seq(1, ${count})`, { timeoutMs: 30_000 })).toBe("true");
+    expect(
+      await clusters.b.eval(`[N || {N, _} <- isthmus_probe:collected(slow)] =:= lists:seq(1, ${count})`, {
+        timeoutMs: 30_000,
+      }),
+    ).toBe("true");
     expect(grown).toBeLessThan(100 * 1024 * 1024);
   });
 });
@@ -120,13 +152,26 @@ describe("several target nodes", () => {
     clusters = await startTwoClusters({
       otpA: 25,
       otpB: 25,
-      routes: [{ from: "a", to: "b", name: "orders", as: "shop_orders", nodes: ["b1@127.0.0.1", "b2@127.0.0.1"], balance }],
+      routes: [
+        {
+          from: "a",
+          to: "b",
+          name: "orders",
+          as: "shop_orders",
+          nodes: ["b1@127.0.0.1", "b2@127.0.0.1"],
+          balance,
+        },
+      ],
     });
     const b2 = await clusters.add("b", "b2");
-    await Promise.all([clusters.b.eval("isthmus_probe:orders(orders)"), b2.eval("isthmus_probe:orders(orders)")]);
+    await Promise.all([
+      clusters.b.eval("isthmus_probe:orders(orders)"),
+      b2.eval("isthmus_probe:orders(orders)"),
+    ]);
     return b2;
   };
-  const who = () => clusters.a.eval(`element(2, gen_server:call({shop_orders, ${BRIDGE}}, whoami))`, { timeoutMs: 20_000 });
+  const who = () =>
+    clusters.a.eval(`element(2, gen_server:call({shop_orders, ${BRIDGE}}, whoami))`, { timeoutMs: 20_000 });
 
   it("first_up uses the first, and the next when that is gone", async () => {
     await start("first_up");
@@ -140,6 +185,10 @@ describe("several target nodes", () => {
     await clusters.bridge.node("b").connect("b2@127.0.0.1");
     const seen = [await who(), await who(), await who(), await who()];
     expect(new Set(seen)).toEqual(new Set(["'b1@127.0.0.1'", "'b2@127.0.0.1'"]));
-    expect(await clusters.a.eval(`[4 = gen_server:call({shop_orders, ${BRIDGE}}, {add, 2, 2}) || _ <- lists:seq(1, 50)], ok`)).toBe("ok");
+    expect(
+      await clusters.a.eval(
+        `[4 = gen_server:call({shop_orders, ${BRIDGE}}, {add, 2, 2}) || _ <- lists:seq(1, 50)], ok`,
+      ),
+    ).toBe("ok");
   });
 });

@@ -40,14 +40,19 @@ describe.each([
 
   it("cast and ! arrive", async () => {
     await near(`gen_server:cast(${orders}, {note, {cast, ${here}}}), ${orders} ! {info, ${here}}`);
-    await until(async () => (await far("gen_server:call(orders, infos)")).includes(`{info,${here}}`), "the message has come");
+    await until(
+      async () => (await far("gen_server:call(orders, infos)")).includes(`{info,${here}}`),
+      "the message has come",
+    );
     expect(await far("gen_server:call(orders, notes)")).toContain(`{cast,${here}}`);
   });
 
   it("a pid of the far side is usable: its node is the bridge, and it answers", async () => {
-    expect(await near(`{P2, N2} = gen_server:call(${orders}, whoami), {node(P2), N2, gen_server:call(P2, {add, 1, 2})}`)).toBe(
-      `{${BRIDGE},'${there}1@127.0.0.1',3}`,
-    );
+    expect(
+      await near(
+        `{P2, N2} = gen_server:call(${orders}, whoami), {node(P2), N2, gen_server:call(P2, {add, 1, 2})}`,
+      ),
+    ).toBe(`{${BRIDGE},'${there}1@127.0.0.1',3}`);
   });
 
   it("an answer may come later, from another process", async () => {
@@ -65,20 +70,24 @@ describe.each([
   });
 
   it("monitor by pid and by name: DOWN with the true reason", async () => {
-    const reply = await near(`Worker = gen_server:call(${orders}, {spawn_worker}), R1 = erlang:monitor(process, Worker),
+    const reply =
+      await near(`Worker = gen_server:call(${orders}, {spawn_worker}), R1 = erlang:monitor(process, Worker),
       Worker ! {stop, {true_reason, [1]}},
       receive {'DOWN', R1, process, Worker, Why1} -> Why1 after 5000 -> nothing end`);
     expect(reply).toBe("{true_reason,[1]}");
-    const byName = await near(`R1b = erlang:monitor(process, ${orders}), gen_server:cast(${orders}, {stop, by_name}),
+    const byName =
+      await near(`R1b = erlang:monitor(process, ${orders}), gen_server:cast(${orders}, {stop, by_name}),
       receive {'DOWN', R1b, process, Whom, Why1b} -> {Whom, Why1b} after 5000 -> nothing end`);
     expect(byName).toBe(`{{orders,${BRIDGE}},by_name}`);
     await far("isthmus_probe:orders(orders)");
   });
 
   it("noproc for a name that is not there, and for a process that has ended", async () => {
-    expect(await near(`R2 = erlang:monitor(process, {nobody, ${BRIDGE}}), receive {'DOWN', R2, process, X2, Y2} -> {X2, Y2} after 5000 -> nothing end`)).toBe(
-      `{{nobody,${BRIDGE}},noproc}`,
-    );
+    expect(
+      await near(
+        `R2 = erlang:monitor(process, {nobody, ${BRIDGE}}), receive {'DOWN', R2, process, X2, Y2} -> {X2, Y2} after 5000 -> nothing end`,
+      ),
+    ).toBe(`{{nobody,${BRIDGE}},noproc}`);
     expect(
       await near(`Gone = gen_server:call(${orders}, {spawn_worker}), Gone ! {stop, normal}, timer:sleep(100),
         R3 = erlang:monitor(process, Gone), receive {'DOWN', R3, process, Gone, Y3} -> Y3 after 5000 -> nothing end`),
@@ -117,7 +126,9 @@ describe.each([
     await far("isthmus_probe:orders(brittle)");
     // not exported: only by pid
     expect(
-      await near(`B9 = gen_server:call(${orders}, {whereis, brittle}), unlink(B9), catch gen_server:call(B9, {stop, my_reason})`),
+      await near(
+        `B9 = gen_server:call(${orders}, {whereis, brittle}), unlink(B9), catch gen_server:call(B9, {stop, my_reason})`,
+      ),
     ).toMatch(/\{my_reason,/);
   });
 
@@ -130,7 +141,9 @@ describe.each([
   it("what no route allows looks as if it did not exist, and is counted", async () => {
     const before = clusters.bridge.status().refused;
     await far("isthmus_probe:orders(secrets)");
-    expect(await near(`catch gen_server:call({secrets, ${BRIDGE}}, {add, 1, 1})`)).toMatch(/^\{'EXIT',\{noproc,/);
+    expect(await near(`catch gen_server:call({secrets, ${BRIDGE}}, {add, 1, 1})`)).toMatch(
+      /^\{'EXIT',\{noproc,/,
+    );
     expect(await near(`rpc:call(${BRIDGE}, os, cmd, ["id"])`)).toMatch(/^\{badrpc,\{'EXIT',\{undef,/);
     expect(await near(`{secrets, ${BRIDGE}} ! hello`)).toBe("hello");
     await until(() => clusters.bridge.status().refused >= before + 3, "the refusals are counted");

@@ -62,7 +62,10 @@ export async function startTwoClusters(options: {
         ],
         ...options.bridge,
       });
-      await until(() => bridge.status().clusters.every(({ connected }) => connected.length > 0), "the bridge is connected");
+      await until(
+        () => bridge.status().clusters.every(({ connected }) => connected.length > 0),
+        "the bridge is connected",
+      );
       return bridge;
     };
     const running: TwoClusters & { bridge: Bridge } = {
@@ -86,7 +89,11 @@ export async function startTwoClusters(options: {
 }
 
 /** Waits, bounded, until `condition` holds. */
-export async function until(condition: () => boolean | Promise<boolean>, what: string, timeoutMs = 20_000): Promise<void> {
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 20_000,
+): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`gave up waiting until ${what}`);

@@ -3,7 +3,9 @@ import { existsSync } from "node:fs";
 
 const built = new URL("../dist/cli/main.js", import.meta.url);
 if (!existsSync(built)) {
-  console.error("isthmus: it is not built yet. Run `npm start` or `pnpm build` in the project's folder first.");
+  console.error(
+    "isthmus: it is not built yet. Run `npm start` or `pnpm build` in the project's folder first.",
+  );
   process.exit(1);
 }
 const { main } = await import(built.href);

@@ -1,11 +1,17 @@
 import { randomBytes } from "node:crypto";
 import { type HiddenNode, type NodeEvent, type NodeOptions, startNode } from "@isthmus/core";
+import { HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
 import { type EpmdServer, ensureEpmdServer, type NodeResolver, startEpmdServer } from "@isthmus/epmd-client";
 import { atom } from "@isthmus/etf";
 import { epmd, startTopology, type Topology } from "@isthmus/strategies";
 import { type Clock, type Logger, silentLogger, systemClock } from "@isthmus/wire";
 import { bridgeError } from "./errors.ts";
-import { ClusterRouter, DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./routing/cluster-router.ts";
+import {
+  ClusterRouter,
+  DEFAULT_ROUTER_LIMITS,
+  type RouterContext,
+  type RouterLimits,
+} from "./routing/cluster-router.ts";
 import { type Balance, ExportedName } from "./routing/exported-name.ts";
 import { Refusals } from "./routing/refusals.ts";
 import { firstIndex } from "./translate/identity-index.ts";
@@ -146,7 +152,8 @@ export class Bridge implements AsyncDisposable {
 
   status(): BridgeStatus {
     let relations = 0;
-    for (const { links, watched } of this.#context.relations.values()) relations += links.size / 2 + watched.size;
+    for (const { links, watched } of this.#context.relations.values())
+      relations += links.size / 2 + watched.size;
     return {
       clusters: Array.from(this.#members, ([id, { router, node }]) => ({
         id,
@@ -196,6 +203,8 @@ export class Bridge implements AsyncDisposable {
       name: cluster.node,
       cookie: cluster.cookie,
       listen: cluster.listen ?? {},
+      // atoms stand where they are used, so a body can be copied from one connection to another
+      flags: HIDDEN_PASS_THROUGH,
       router,
       logger: this.#logger,
       clock: this.#clock,
@@ -206,7 +215,10 @@ export class Bridge implements AsyncDisposable {
     this.#nodes.push(node);
     router.attach(node);
     node.onNodeEvent((event) => this.#logNode(id, event));
-    this.#logger.info({ cluster: id, node: node.name, port: node.port, epmd: node.registered }, "cluster identity is up");
+    this.#logger.info(
+      { cluster: id, node: node.name, port: node.port, epmd: node.registered },
+      "cluster identity is up",
+    );
   }
 
   /** Once every identity is there, so that the first signal finds the way open. */

@@ -10,7 +10,10 @@ export interface Daemon {
 }
 
 /** Starts what `isthmus run` runs. */
-export async function startDaemon(config: BridgeConfig, options: { readonly logger: Logger }): Promise<Daemon> {
+export async function startDaemon(
+  config: BridgeConfig,
+  options: { readonly logger: Logger },
+): Promise<Daemon> {
   const { logger } = options;
   const bridge: Bridge = await startBridge({ clusters: config.clusters, routes: config.routes, logger });
   const { clusters, routes } = bridge.status();

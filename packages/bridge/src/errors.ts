@@ -12,6 +12,10 @@ export const BRIDGE_ERROR_CODES = [
 export type BridgeErrorCode = (typeof BRIDGE_ERROR_CODES)[number];
 
 /** Makes an error with one of this package's codes. */
-export function bridgeError(code: BridgeErrorCode, message: string, options?: IsthmusErrorOptions): IsthmusError {
+export function bridgeError(
+  code: BridgeErrorCode,
+  message: string,
+  options?: IsthmusErrorOptions,
+): IsthmusError {
   return new IsthmusError(code, message, options);
 }

@@ -12,5 +12,10 @@ export {
   startBridge,
 } from "./bridge.ts";
 export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
-export { type ClusterRouter, DEFAULT_ROUTER_LIMITS, type Interceptor, type RouterLimits } from "./routing/cluster-router.ts";
+export {
+  type ClusterRouter,
+  DEFAULT_ROUTER_LIMITS,
+  type Interceptor,
+  type RouterLimits,
+} from "./routing/cluster-router.ts";
 export type { Balance } from "./routing/exported-name.ts";

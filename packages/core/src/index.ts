@@ -2,9 +2,10 @@
  * A hidden Erlang node in Node.js: connect, register names, send, call, serve, monitor, link.
  * @packageDocumentation
  */
-export { DEFAULT_CALL_TIMEOUT_MS, type CallOptions } from "./calls/gen-call.ts";
+
 export type { MulticallResult, RemoteCalls } from "./calls/erpc.ts";
 export type { ExposedFunction } from "./calls/exposed.ts";
+export { type CallOptions, DEFAULT_CALL_TIMEOUT_MS } from "./calls/gen-call.ts";
 export type { CallFrom } from "./calls/gen-messages.ts";
 export type { IoServerOptions, IoSink } from "./calls/io-server.ts";
 export type { ServerContext, ServerHandlers, ServerOptions } from "./calls/server.ts";

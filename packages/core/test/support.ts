@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import { HIDDEN_FULL, HIDDEN_PASS_THROUGH, type HandshakeOutcome } from "@isthmus/dist-handshake";
+import { type HandshakeOutcome, HIDDEN_FULL, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
 import { type Atom, atom, Pid, Reference, type Term, TermReader } from "@isthmus/etf";
 import type { IsthmusError } from "@isthmus/wire";
 import { SIGNAL, type Signal } from "../src/channel/index.ts";
@@ -85,7 +85,12 @@ export function connectedPair(flags: bigint, limits: Partial<ConnectionLimits> =
   return { left, right, seenLeft, seenRight, leftEnd, rightEnd };
 }
 
-function outcome(flags: bigint, localName: string, peer: string, [localCreation, peerCreation]: [number, number]): HandshakeOutcome {
+function outcome(
+  flags: bigint,
+  localName: string,
+  peer: string,
+  [localCreation, peerCreation]: [number, number],
+): HandshakeOutcome {
   return {
     peer,
     peerCreation,

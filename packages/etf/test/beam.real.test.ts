@@ -1,14 +1,28 @@
-import { atom, Atom, compareTerms, decode, encode, equals, inspectTerm, parseTerm, type Term, Tuple, tuple } from "@isthmus/etf";
+import {
+  type Atom,
+  atom,
+  compareTerms,
+  decode,
+  encode,
+  equals,
+  inspectTerm,
+  parseTerm,
+  type Term,
+  Tuple,
+  tuple,
+} from "@isthmus/etf";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { generator } from "./fuzz.ts";
 import { corners, terms } from "./support/arbitraries.ts";
 import { Beam } from "./support/beam.ts";
 import { codeOf } from "./support/code.ts";
-import { generator } from "./fuzz.ts";
 import { decodeVectors, encodeVectors } from "./support/vectors.ts";
 
 // the erl in PATH, and those releases whose folder the environment names
-const releases = [0, 23, 27, 29].filter((release) => release === 0 || process.env[`ISTHMUS_OTP_${release}`] !== undefined);
+const releases = [0, 23, 27, 29].filter(
+  (release) => release === 0 || process.env[`ISTHMUS_OTP_${release}`] !== undefined,
+);
 
 describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
   let beam: Beam;
@@ -24,7 +38,12 @@ describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
     terms({ identifiers: release >= 25, negativeZero: release >= 27, funs: release >= 25 });
 
   it("reads what we write, and writes what we read, as the same term", async () => {
-    for (const sample of [...corners.filter((term) => release >= 27 || !Object.is((term as { value?: number }).value, -0)).map((term) => [term]), ...batches(arbitrary(), 40, 100)]) {
+    for (const sample of [
+      ...corners
+        .filter((term) => release >= 27 || !Object.is((term as { value?: number }).value, -0))
+        .map((term) => [term]),
+      ...batches(arbitrary(), 40, 100),
+    ]) {
       const answer = await beam.again(encode(sample));
       const back = decode(answer) as readonly Term[];
       sample.forEach((term, index) => {
@@ -46,7 +65,11 @@ describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
   });
 
   it("has the same order of terms", async () => {
-    for (const sample of batches(terms({ funs: false, identifiers: release >= 25, negativeZero: release >= 27 }), 20, 60)) {
+    for (const sample of batches(
+      terms({ funs: false, identifiers: release >= 25, negativeZero: release >= 27 }),
+      20,
+      60,
+    )) {
       const pairs: Tuple[] = [];
       for (const a of sample) for (const b of sample.slice(0, 20)) pairs.push(tuple(a, b));
       const answers = decode(await beam.compare(encode(pairs))) as readonly (number | Atom)[];
@@ -83,11 +106,15 @@ describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
     ]
       .map((hex) => Buffer.from(hex, "hex"))
       // the BEAM knows which node it is; compression is judged elsewhere; closures must be known to old releases
-      .filter((bytes) => bytes.length < 300 && bytes[1] !== 80 && bytes[1] !== 121 && !bytes.includes("nonode@nohost"));
+      .filter(
+        (bytes) =>
+          bytes.length < 300 && bytes[1] !== 80 && bytes[1] !== 121 && !bytes.includes("nonode@nohost"),
+      );
     const inputs: Buffer[] = [];
     for (let i = 0; i < 20_000; i++) {
       const bytes = Buffer.from(corpus[random(corpus.length)] as Buffer);
-      for (let changes = 1 + random(2); changes > 0; changes--) bytes[1 + random(bytes.length - 1)] = random(3) === 0 ? random(256) : random(128);
+      for (let changes = 1 + random(2); changes > 0; changes--)
+        bytes[1 + random(bytes.length - 1)] = random(3) === 0 ? random(256) : random(128);
       if (!crashes(bytes)) inputs.push(bytes);
     }
     const answers = decode(await beam.takes(encode(inputs))) as readonly boolean[];
@@ -95,7 +122,8 @@ describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
     inputs.forEach((bytes, index) => {
       const ours = codeOf(() => decode(bytes));
       const here = ours === undefined || ours === "ETF_TRAILING_BYTES";
-      if (here !== answers[index] && !known(bytes, here, release)) wrong.push(`${bytes.toString("hex")} here ${ours ?? "ok"}`);
+      if (here !== answers[index] && !known(bytes, here, release))
+        wrong.push(`${bytes.toString("hex")} here ${ours ?? "ok"}`);
     });
     expect(wrong).toEqual([]);
   });

@@ -13,7 +13,10 @@ interface ErlangJs extends ErlangJsNamespace {
   binary_to_term(bytes: Buffer, callback: Callback): void;
   readonly OtpErlangAtom: new (value: string, utf8?: boolean) => { value: string };
   readonly OtpErlangBinary: new (value: string | Buffer, bits?: number) => object;
-  readonly OtpErlangList: new (value: unknown[], improper?: boolean) => { value: unknown[]; improper: boolean };
+  readonly OtpErlangList: new (
+    value: unknown[],
+    improper?: boolean,
+  ) => { value: unknown[]; improper: boolean };
   readonly OtpErlangMap: new (value: Map<unknown, unknown>) => object;
 }
 
@@ -31,7 +34,8 @@ function theirs(run: (callback: Callback) => void): unknown {
   if (error !== undefined) throw error;
   return result;
 }
-const theirEncode = (value: unknown) => theirs((callback) => Erlang.term_to_binary(value, callback)) as Buffer;
+const theirEncode = (value: unknown) =>
+  theirs((callback) => Erlang.term_to_binary(value, callback)) as Buffer;
 const theirDecode = (bytes: Buffer) => theirs((callback) => Erlang.binary_to_term(bytes, callback));
 const nested = (depth: number): unknown => {
   let value: unknown = 1;
@@ -77,7 +81,9 @@ describe("what erlang_js gets wrong", () => {
     const bytes = encode([new Float(2)]);
     expect(decode(theirEncode(theirDecode(bytes)))).toEqual([2]);
     expect(adapter.encode(adapter.decode(bytes))).toEqual(bytes);
-    expect(decode(erlangJs(Erlang).encode(erlangJs(Erlang, { wholeFloats: "number" }).decode(bytes)))).toEqual([2]);
+    expect(
+      decode(erlangJs(Erlang).encode(erlangJs(Erlang, { wholeFloats: "number" }).decode(bytes))),
+    ).toEqual([2]);
   });
 
   it("compressed terms come later than the call returns; the adapter inflates them at once", () => {

@@ -84,20 +84,24 @@ describe("nesting", () => {
     ["tuples", 200_000, (term) => tuple(1, term)],
     ["maps", 100_000, (term) => new TermMap([[1, term]])],
     ["keys of maps", 100_000, (term) => new TermMap([[term, 1]])],
-  ])("%s, %i deep, are encoded, decoded, skipped, compared and printed", { timeout: 60_000 }, (_, depth, wrapper) => {
-    const bytes = encode(wrap(depth, wrapper));
-    const limits = { maxDepth: depth };
-    const term = decode(bytes, limits);
-    expect(skipTerm(bytes, 1, bytes.length, limits)).toBe(bytes.length);
-    expect(equals(term, decode(bytes, limits))).toBe(true);
-    expect(inspectTerm(term).length).toBeGreaterThan(2 * depth);
-    for (const less of [{ maxDepth: depth - 1 }, undefined]) {
-      expect(() => decode(bytes, less)).toThrow(expect.objectContaining({ code: "ETF_DEPTH_LIMIT" }));
-      expect(() => skipTerm(bytes, 1, bytes.length, less)).toThrow(
-        expect.objectContaining({ code: "ETF_DEPTH_LIMIT" }),
-      );
-    }
-  });
+  ])(
+    "%s, %i deep, are encoded, decoded, skipped, compared and printed",
+    { timeout: 60_000 },
+    (_, depth, wrapper) => {
+      const bytes = encode(wrap(depth, wrapper));
+      const limits = { maxDepth: depth };
+      const term = decode(bytes, limits);
+      expect(skipTerm(bytes, 1, bytes.length, limits)).toBe(bytes.length);
+      expect(equals(term, decode(bytes, limits))).toBe(true);
+      expect(inspectTerm(term).length).toBeGreaterThan(2 * depth);
+      for (const less of [{ maxDepth: depth - 1 }, undefined]) {
+        expect(() => decode(bytes, less)).toThrow(expect.objectContaining({ code: "ETF_DEPTH_LIMIT" }));
+        expect(() => skipTerm(bytes, 1, bytes.length, less)).toThrow(
+          expect.objectContaining({ code: "ETF_DEPTH_LIMIT" }),
+        );
+      }
+    },
+  );
 
   it("a list in the tail of a list is no depth at all", () => {
     const piece = Buffer.from([108, 0, 0, 0, 1, 97, 1]);

@@ -7,34 +7,51 @@ export type Discovery =
 
 /** What a strategy is given. */
 export interface StrategyContext {
-  /** Our own node name; a strategy may report it, it is never dialed. */
+  /** Our own node name, `name@host`. A strategy may report it; it is never dialled. */
   readonly self: string;
-  /** Tells what is known now. May be called at any time, any number of times, until `stop` has resolved. */
+  /**
+   * Tells what is known now. May be called at any time, any number of times; after `signal` is aborted it has no
+   * effect. A failure never shortens the list: the last good answer stands.
+   */
   report(discovery: Discovery): void;
   readonly logger: Logger;
+  /** The clock for every delay, so that a strategy can be tested without waiting. */
   readonly clock: Clock;
   /** Aborted when the strategy must end. */
   readonly signal: AbortSignal;
 }
 
 /**
- * A source of node names. This file is all that a strategy of one's own needs.
- * `start` is called once; after it `refresh` and `stop` may be called any number of times.
+ * A source of node names. This file is all that a strategy of one's own needs. `start` is called once; after it
+ * `refresh` and `stop` may be called any number of times.
  */
 export interface Strategy {
+  /** Begins to discover. What it throws, or rejects with, counts as a failed discovery. */
   start(context: StrategyContext): void | Promise<void>;
   /** Asks anew, now. */
   refresh?(): void;
-  stop?(): void | Promise<void>;
+  /** Ends everything that was started. */
+  stop(): Promise<void>;
 }
 
-/** What a topology needs of whatever connects nodes: libcluster's connect, disconnect and list_nodes. */
+/**
+ * What a topology needs of whatever connects nodes. These are libcluster's `connect`, `disconnect` and `list_nodes`,
+ * and the name that is never dialled.
+ */
 export interface ClusterHooks {
+  /** Our own node name. */
   readonly self: string;
-  /** Rejects when no connection could be made. Connecting to a connected node resolves at once. */
+  /**
+   * Rejects when no connection could be made. For a connected node it resolves at once. `signal` is aborted when
+   * nobody wants the connection any more.
+   */
   connect(node: string, signal: AbortSignal): Promise<void>;
   disconnect(node: string): Promise<void>;
+  /** Every connected node, hidden ones too. Called often; must not throw. */
   listNodes(): readonly string[];
-  /** Calls `listener` when a connection is lost, so that it is not found out by the next round only. @returns a function that stops it */
+  /**
+   * Calls `listener` when a connection is lost; without it the next round finds out.
+   * @returns a function that ends this
+   */
   onNodeDown?(listener: (node: string) => void): () => void;
 }

@@ -1,13 +1,17 @@
-import { type BackoffOptions, backoffDelay, type Clock, IsthmusError, isIsthmusError, type Logger, silentLogger, systemClock, type Timer } from "@isthmus/wire";
+import {
+  type BackoffOptions,
+  type Clock,
+  type IsthmusError,
+  type Logger,
+  silentLogger,
+  systemClock,
+  type Timer,
+} from "@isthmus/wire";
 import type { ClusterHooks, Discovery, Strategy } from "./contract.ts";
-
-/** Something that happened in a topology. */
-export type TopologyEvent =
-  | { readonly type: "nodes"; readonly topology: string; readonly nodes: readonly string[] }
-  | { readonly type: "connected"; readonly topology: string; readonly node: string }
-  | { readonly type: "connect_failed"; readonly topology: string; readonly node: string; readonly attempt: number; readonly error: IsthmusError }
-  | { readonly type: "disconnected"; readonly topology: string; readonly node: string }
-  | { readonly type: "discovery_failed"; readonly topology: string; readonly error: IsthmusError };
+import { Dialler, type DiallerEvents, type FailedAttempt } from "./dialler.ts";
+import { coded, strategiesError } from "./errors.ts";
+import type { TopologyEvent, TopologyListener } from "./events.ts";
+import { reconcile } from "./reconcile.ts";
 
 /** Options of {@link startTopology}. */
 export interface TopologyOptions {
@@ -15,231 +19,288 @@ export interface TopologyOptions {
   readonly name: string;
   readonly strategy: Strategy;
   readonly hooks: ClusterHooks;
-  /** What becomes of a connected node that discovery no longer names. @default "never" */
+  /** What becomes of a connected node that discovery no longer names. @default "never" disconnected */
   readonly removal?: "never" | "immediately";
-  /** Between attempts for one node. @default 500 ms doubling to 15 s, half of it random */
+  /** Delays between attempts for one node. @default 500 ms, doubling up to 15 s; the upper half of each is random */
   readonly backoff?: BackoffOptions;
-  /** How often connections are compared with what discovery named, besides on every change. Milliseconds. @default 5000 */
+  /** How often what is connected is compared with what should be, besides at every change. Milliseconds. @default 5000 */
   readonly intervalMs?: number;
-  readonly onEvent?: (event: TopologyEvent) => void;
   readonly logger?: Logger;
   readonly clock?: Clock;
-  /** A number in [0, 1). */
+  /** A number in [0, 1). @default Math.random */
   readonly random?: () => number;
 }
 
 /** How it stands with one node. */
 export interface TopologyNode {
   readonly node: string;
+  /** `waiting` is the time between two attempts. */
   readonly state: "connected" | "connecting" | "waiting";
   /** Failed attempts since it was connected last. */
   readonly attempts: number;
-  /** Code of the last failure. */
+  /** Code of the last failure; undefined when connected. */
   readonly error: string | undefined;
+  /** Milliseconds until the next attempt, while `waiting`. */
+  readonly retryMs: number | undefined;
 }
 
-/** A set of nodes that is kept connected. */
-export interface Topology {
-  status(): { readonly topology: string; readonly nodes: readonly TopologyNode[] };
-  /** Asks the strategy anew and tries every node now, whatever its backoff. */
+/** The state of a topology. */
+export interface TopologyStatus {
+  readonly topology: string;
+  /** Every node that there should be. */
+  readonly nodes: readonly TopologyNode[];
+  /** Code of the last discovery when it failed. */
+  readonly discoveryError: string | undefined;
+}
+
+/** A set of nodes that is kept connected. Made by {@link startTopology}. */
+export interface Topology extends AsyncDisposable {
+  status(): TopologyStatus;
+  /** Asks the strategy anew, and tries every node that is not connected now, whatever its backoff. */
   refresh(): void;
-  /** Ends discovery and attempts; connections stay. May be called again. */
+  /** Calls `listener` for every event from now on. Right after {@link startTopology} none has been missed. @returns a function that ends this */
+  on(listener: TopologyListener): () => void;
+  /** Ends discovery, attempts and events; connections stay. May be called again. */
   stop(): Promise<void>;
 }
 
 const DEFAULT_BACKOFF: BackoffOptions = { firstMs: 500, maxMs: 15_000 };
 const DEFAULT_INTERVAL_MS = 5000;
 
-interface Target {
-  attempts: number;
-  connecting: boolean;
-  up: boolean;
-  error: IsthmusError | undefined;
-  timer: Timer | undefined;
-}
-
 /**
  * Keeps connected what a strategy discovers. It goes by level, not by events: whatever should be connected and is not
- * is dialed, all nodes at once, each with a backoff of its own. A discovery that fails changes nothing.
+ * is dialled, all nodes at once, each with a backoff of its own. A discovery that fails changes nothing.
+ *
+ * Whoever owns the connections logs that they come and go; the topology says it at level `debug`, and at higher
+ * levels what only it knows: `warn` when a node cannot be connected (once, and again when the reason changes), `info`
+ * when that goes on (at the 2nd, 4th, 8th... failure) and when it is over.
  */
 export function startTopology(options: TopologyOptions): Topology {
-  const topology = new RunningTopology(options);
-  topology.start();
-  return topology;
+  return new RunningTopology(options);
 }
 
 class RunningTopology implements Topology {
   readonly #options: TopologyOptions;
-  readonly #backoff: BackoffOptions;
   readonly #logger: Logger;
   readonly #clock: Clock;
-  readonly #random: () => number;
   readonly #abort = new AbortController();
-  readonly #targets = new Map<string, Target>();
-  #round: Timer | undefined;
-  #unsubscribe: (() => void) | undefined;
+  readonly #diallers = new Map<string, Dialler>();
+  readonly #listeners = new Set<TopologyListener>();
+  readonly #events: DiallerEvents;
+  readonly #unsubscribe: (() => void) | undefined;
+  readonly #started: Promise<void>;
+  #round: Timer;
+  #discoveryError: IsthmusError | undefined;
+  #stopped: Promise<void> | undefined;
 
   constructor(options: TopologyOptions) {
+    const { hooks } = options;
     this.#options = options;
-    this.#backoff = options.backoff ?? DEFAULT_BACKOFF;
     this.#logger = options.logger ?? silentLogger;
     this.#clock = options.clock ?? systemClock;
-    this.#random = options.random ?? Math.random;
-  }
-
-  start(): void {
-    const { strategy, hooks } = this.#options;
-    this.#unsubscribe = hooks.onNodeDown?.((node) => this.#lost(node));
-    const context = {
-      self: hooks.self,
-      report: (discovery: Discovery) => this.#discovered(discovery),
-      logger: this.#logger,
-      clock: this.#clock,
-      signal: this.#abort.signal,
+    this.#events = {
+      connected: (node, failures) => this.#connected(node, failures),
+      failed: (failure) => this.#failed(failure),
+      lost: (node, retryMs) => this.#lost(node, retryMs),
     };
-    // a strategy that throws at once is told like one that fails later
-    Promise.resolve()
-      .then(() => strategy.start(context))
-      .catch((error) => this.#discovered({ ok: false, error: coded(error, "STRATEGY_FAILED", "The discovery strategy failed to start.") }));
-    this.#schedule();
+    this.#unsubscribe = hooks.onNodeDown?.((node) => {
+      this.#diallers.get(node)?.observe(hooks.listNodes().includes(node));
+    });
+    this.#round = this.#nextRound();
+    // In a microtask, so that listeners can be added first, and so that a throw and a rejection are one thing.
+    this.#started = Promise.resolve().then(() => this.#startStrategy());
   }
 
-  status(): ReturnType<Topology["status"]> {
+  status(): TopologyStatus {
     const nodes = Array.from(
-      this.#targets,
-      ([node, { up, connecting, attempts, error }]): TopologyNode => ({
+      this.#diallers,
+      ([node, dialler]): TopologyNode => ({
         node,
-        state: up ? "connected" : connecting ? "connecting" : "waiting",
-        attempts,
-        error: error?.code,
+        state: dialler.state,
+        attempts: dialler.failures,
+        error: dialler.error?.code,
+        retryMs: dialler.retryMs,
       }),
     );
-    return { topology: this.#options.name, nodes };
+    return { topology: this.#options.name, nodes, discoveryError: this.#discoveryError?.code };
+  }
+
+  on(listener: TopologyListener): () => void {
+    // A function of its own, so that the same listener may be added twice.
+    const own: TopologyListener = (event) => listener(event);
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
   }
 
   refresh(): void {
     if (this.#abort.signal.aborted) return;
-    this.#options.strategy.refresh?.();
-    for (const target of this.#targets.values()) this.#cancel(target);
-    this.#reconcile();
+    for (const dialler of this.#diallers.values()) dialler.hurry();
+    this.#observe();
+    try {
+      this.#options.strategy.refresh?.();
+    } catch (error) {
+      this.#strategyFailed(error);
+    }
   }
 
-  async stop(): Promise<void> {
-    if (this.#abort.signal.aborted) return;
-    this.#abort.abort(new IsthmusError("TOPOLOGY_STOPPED", `The topology ${this.#options.name} was stopped.`));
-    this.#round?.cancel();
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    const { name: topology, strategy } = this.#options;
+    this.#abort.abort(
+      strategiesError("CONNECT_ABORTED", `The topology ${topology} was stopped.`, { context: { topology } }),
+    );
+    this.#round.cancel();
     this.#unsubscribe?.();
-    for (const target of this.#targets.values()) this.#cancel(target);
-    await this.#options.strategy.stop?.();
+    this.#listeners.clear();
+    for (const dialler of this.#diallers.values()) dialler.end();
+    await this.#started;
+    try {
+      await strategy.stop();
+    } catch (error) {
+      this.#logger.warn({ topology, err: error }, "the discovery strategy did not stop as it should");
+    }
+  }
+
+  async #startStrategy(): Promise<void> {
+    const { strategy, hooks } = this.#options;
+    const { signal } = this.#abort;
+    if (signal.aborted) return;
+    // Not waited for: a strategy may take any time until its first answer, and `stop` must not wait for that.
+    const started = (async () =>
+      strategy.start({
+        self: hooks.self,
+        report: (discovery) => this.#discovered(discovery),
+        logger: this.#logger,
+        clock: this.#clock,
+        signal,
+      }))();
+    started.catch((error: unknown) => this.#strategyFailed(error));
+  }
+
+  #strategyFailed(error: unknown): void {
+    this.#discovered({
+      ok: false,
+      error: coded(error, "STRATEGY_FAILED", `The discovery strategy of ${this.#options.name} failed.`),
+    });
   }
 
   #discovered(discovery: Discovery): void {
     if (this.#abort.signal.aborted) return;
-    const { name: topology, hooks, removal = "never" } = this.#options;
-    if (!discovery.ok) {
-      this.#logger.warn({ topology, code: discovery.error.code }, `discovery failed, the last answer stands: ${discovery.error.message}`);
-      this.#emit({ type: "discovery_failed", topology, error: discovery.error });
+    const { name: topology } = this.#options;
+    const before = this.#discoveryError;
+    if (discovery.ok) {
+      this.#discoveryError = undefined;
+      if (before !== undefined) this.#logger.info({ topology }, "discovery works again");
+      this.#want(new Set(discovery.nodes));
       return;
     }
-    const nodes = new Set(discovery.nodes);
-    nodes.delete(hooks.self);
-    if (nodes.size === this.#targets.size && [...nodes].every((node) => this.#targets.has(node))) return;
-    for (const [node, target] of this.#targets) {
-      if (nodes.has(node)) continue;
-      this.#cancel(target);
-      this.#targets.delete(node);
-      if (removal === "immediately" && target.up) {
-        hooks.disconnect(node).then(
-          () => this.#emit({ type: "disconnected", topology, node }),
-          (error: unknown) => this.#logger.warn({ topology, node, error: String(error) }, "node could not be disconnected"),
-        );
-      }
-    }
-    for (const node of nodes) {
-      if (!this.#targets.has(node)) {
-        this.#targets.set(node, { attempts: 0, connecting: false, up: false, error: undefined, timer: undefined });
-      }
-    }
-    this.#emit({ type: "nodes", topology, nodes: [...nodes] });
-    this.#reconcile();
+    const { error } = discovery;
+    this.#discoveryError = error;
+    const log = before?.code === error.code ? "debug" : "warn";
+    this.#logger[log](
+      { topology, code: error.code },
+      `discovery failed, the last answer stands: ${error.message}`,
+    );
+    this.#emit({ type: "discovery_failed", topology, error });
   }
 
-  #schedule(): void {
-    this.#round = this.#clock.after(this.#options.intervalMs ?? DEFAULT_INTERVAL_MS, () => {
-      this.#reconcile();
-      this.#schedule();
+  #want(wanted: Set<string>): void {
+    const { name: topology, hooks, removal = "never" } = this.#options;
+    wanted.delete(hooks.self);
+    const previous = [...this.#diallers.keys()];
+    const added = [...wanted].filter((node) => !this.#diallers.has(node));
+    const removed = previous.filter((node) => !wanted.has(node));
+    if (added.length === 0 && removed.length === 0) return;
+    for (const node of removed) {
+      this.#diallers.get(node)?.end();
+      this.#diallers.delete(node);
+    }
+    for (const node of added) this.#diallers.set(node, this.#dialler(node));
+    this.#emit({ type: "nodes", topology, nodes: [...wanted], added, removed });
+    if (removal === "immediately") {
+      const { obsolete } = reconcile({ self: hooks.self, wanted, connected: hooks.listNodes(), previous });
+      for (const node of obsolete) this.#disconnect(node);
+    }
+    this.#observe();
+  }
+
+  #dialler(node: string): Dialler {
+    const { hooks, backoff = DEFAULT_BACKOFF, removal, random = Math.random } = this.#options;
+    const connect = async (name: string, signal: AbortSignal): Promise<void> => {
+      await hooks.connect(name, signal);
+      // A hook that does not heed its signal may connect what was removed meanwhile.
+      const unwanted = signal.aborted && !this.#abort.signal.aborted && !this.#diallers.has(name);
+      if (unwanted && removal === "immediately") this.#disconnect(name);
+    };
+    return new Dialler({ node, connect, backoff, clock: this.#clock, random, events: this.#events });
+  }
+
+  #disconnect(node: string): void {
+    const { name: topology, hooks } = this.#options;
+    hooks.disconnect(node).then(
+      () => this.#emit({ type: "disconnected", topology, node }),
+      (error: unknown) =>
+        this.#logger.warn({ topology, node, err: error }, "the node could not be disconnected"),
+    );
+  }
+
+  #nextRound(): Timer {
+    return this.#clock.after(this.#options.intervalMs ?? DEFAULT_INTERVAL_MS, () => {
+      this.#round = this.#nextRound();
+      this.#observe();
     });
   }
 
-  /** Compares what is with what should be. */
-  #reconcile(): void {
-    if (this.#abort.signal.aborted) return;
-    const connected = new Set(this.#options.hooks.listNodes());
-    for (const [node, target] of this.#targets) {
-      if (connected.has(node)) {
-        if (!target.up) this.#connected(node, target);
-      } else {
-        target.up = false;
-        if (!target.connecting && target.timer === undefined) void this.#connect(node, target);
-      }
-    }
+  /** Compares what is with what should be; each node that differs looks after itself. */
+  #observe(): void {
+    const { hooks } = this.#options;
+    const wanted = [...this.#diallers.keys()];
+    const missing = new Set(reconcile({ self: hooks.self, wanted, connected: hooks.listNodes() }).connect);
+    for (const node of wanted) this.#diallers.get(node)?.observe(!missing.has(node));
   }
 
-  async #connect(node: string, target: Target): Promise<void> {
-    const { name: topology, hooks } = this.#options;
-    target.connecting = true;
-    try {
-      await hooks.connect(node, this.#abort.signal);
-      target.connecting = false;
-      if (this.#abort.signal.aborted || this.#targets.get(node) !== target) return;
-      this.#connected(node, target);
-    } catch (cause) {
-      target.connecting = false;
-      if (this.#abort.signal.aborted || this.#targets.get(node) !== target) return;
-      const error = coded(cause, "CONNECT_FAILED", `There is no connection to ${node}.`);
-      const delay = backoffDelay(target.attempts++, this.#backoff, this.#random());
-      // one line when it begins or when the reason changes; the rest is for those who look closely
-      const log = target.error?.code === error.code ? this.#logger.debug : this.#logger.warn;
-      log.call(this.#logger, { topology, node, code: error.code, attempt: target.attempts, retryMs: delay }, `cannot connect: ${error.message}`);
-      target.error = error;
-      target.timer = this.#clock.after(delay, () => {
-        target.timer = undefined;
-        this.#reconcile();
-      });
-      this.#emit({ type: "connect_failed", topology, node, attempt: target.attempts, error });
-    }
+  #connected(node: string, failures: number): void {
+    const { name: topology } = this.#options;
+    if (failures > 0)
+      this.#logger.info({ topology, node, attempts: failures }, "connected after failed attempts");
+    else this.#logger.debug({ topology, node }, "connected");
+    this.#emit({ type: "connected", topology, node });
   }
 
-  #connected(node: string, target: Target): void {
-    this.#cancel(target);
-    if (target.up) return;
-    target.up = true;
-    target.attempts = 0;
-    target.error = undefined;
-    this.#emit({ type: "connected", topology: this.#options.name, node });
+  #failed({ node, attempt, retryMs, error, changed }: FailedAttempt): void {
+    const { name: topology } = this.#options;
+    const fields = { topology, node, code: error.code, attempts: attempt, retryMs };
+    if (changed) this.#logger.warn(fields, `cannot connect: ${error.message}`);
+    else if (isPowerOfTwo(attempt)) this.#logger.info(fields, `still cannot connect: ${error.message}`);
+    else this.#logger.debug(fields, "still cannot connect");
+    this.#emit({ type: "connect_failed", topology, node, attempt, retryMs, error });
   }
 
-  /** The first attempt after a loss comes at once. */
-  #lost(node: string): void {
-    const target = this.#targets.get(node);
-    if (target === undefined || this.#abort.signal.aborted) return;
-    if (target.up) {
-      target.up = false;
-      this.#emit({ type: "disconnected", topology: this.#options.name, node });
-    }
-    this.#reconcile();
-  }
-
-  #cancel(target: Target): void {
-    target.timer?.cancel();
-    target.timer = undefined;
+  #lost(node: string, retryMs: number): void {
+    const { name: topology } = this.#options;
+    this.#logger.debug({ topology, node, retryMs }, "connection lost");
+    this.#emit({ type: "disconnected", topology, node });
   }
 
   #emit(event: TopologyEvent): void {
-    this.#options.onEvent?.(event);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch (error) {
+        this.#logger.error({ topology: event.topology, err: error }, "a listener of topology events threw");
+      }
+    }
   }
 }
 
-function coded(error: unknown, code: string, message: string): IsthmusError {
-  return isIsthmusError(error) ? error : new IsthmusError(code, message, { cause: error });
+function isPowerOfTwo(n: number): boolean {
+  return (n & (n - 1)) === 0;
 }

@@ -92,7 +92,11 @@ it("changes from two to four bytes of length between two frames", () => {
 
 it("passes a frame within one chunk as a view, and copies one that straddles", () => {
   const chunks: Buffer[] = [];
-  const splitter = new FrameSplitter({ lengthBytes: 2, maxFrameBytes: 100, onFrame: (bytes) => chunks.push(bytes) });
+  const splitter = new FrameSplitter({
+    lengthBytes: 2,
+    maxFrameBytes: 100,
+    onFrame: (bytes) => chunks.push(bytes),
+  });
   const whole = frame(2, Buffer.from("0102", "hex"));
   splitter.push(whole);
   expect(chunks[0]).toBe(whole);

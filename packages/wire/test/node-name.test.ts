@@ -3,7 +3,11 @@ import { isLongHost, isNodeName, parseNodeName } from "../src/index.ts";
 
 describe("parseNodeName", () => {
   it("splits name and host", () => {
-    expect(parseNodeName("shop1@10.0.0.5")).toEqual({ full: "shop1@10.0.0.5", name: "shop1", host: "10.0.0.5" });
+    expect(parseNodeName("shop1@10.0.0.5")).toEqual({
+      full: "shop1@10.0.0.5",
+      name: "shop1",
+      host: "10.0.0.5",
+    });
   });
 
   it.each([
@@ -22,10 +26,7 @@ describe("parseNodeName", () => {
 });
 
 it("tells long names from short ones as a BEAM does", () => {
-  expect([isLongHost("10.0.0.5"), isLongHost("host.example"), isLongHost("::1"), isLongHost("host")]).toEqual([
-    true,
-    true,
-    true,
-    false,
-  ]);
+  expect([isLongHost("10.0.0.5"), isLongHost("host.example"), isLongHost("::1"), isLongHost("host")]).toEqual(
+    [true, true, true, false],
+  );
 });

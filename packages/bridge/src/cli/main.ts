@@ -18,8 +18,16 @@ export async function main(args: readonly string[]): Promise<number> {
     .command("run")
     .description("run the bridge that a configuration describes, until SIGTERM or SIGINT")
     .argument("<config>", "configuration file (YAML)")
-    .addOption(new Option("--log-level <level>", "what to log").choices(["debug", "info", "warn", "error", "silent"]))
-    .addOption(new Option("--log-format <format>", "auto: readable on a terminal, JSON otherwise").choices(["auto", "json", "pretty"]))
+    .addOption(
+      new Option("--log-level <level>", "what to log").choices(["debug", "info", "warn", "error", "silent"]),
+    )
+    .addOption(
+      new Option("--log-format <format>", "auto: readable on a terminal, JSON otherwise").choices([
+        "auto",
+        "json",
+        "pretty",
+      ]),
+    )
     .action(async (config: string, options: { logLevel?: string; logFormat?: string }) => {
       status = await (await import("./commands/run.ts")).run(config, options);
     });

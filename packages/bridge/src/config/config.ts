@@ -14,7 +14,10 @@ import { type ConfigFile, configSchema, KNOWN_KEYS } from "./schema.ts";
 export interface BridgeConfig {
   readonly clusters: Readonly<Record<string, ClusterOptions>>;
   readonly routes: readonly RouteOptions[];
-  readonly log: { readonly level: "debug" | "info" | "warn" | "error" | "silent"; readonly format: "auto" | "json" | "pretty" };
+  readonly log: {
+    readonly level: "debug" | "info" | "warn" | "error" | "silent";
+    readonly format: "auto" | "json" | "pretty";
+  };
   readonly shutdown: { readonly drainSeconds: number };
 }
 
@@ -36,7 +39,11 @@ export function loadConfig(file: string, env: ConfigSource["env"] = process.env)
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    throw new IsthmusError("CONFIG_UNREADABLE", `${file} cannot be read. Does it exist, and may this user read it?`, { cause });
+    throw new IsthmusError(
+      "CONFIG_UNREADABLE",
+      `${file} cannot be read. Does it exist, and may this user read it?`,
+      { cause },
+    );
   }
   return parseConfig(text, { file, env });
 }
@@ -54,7 +61,11 @@ export function parseConfig(text: string, source: ConfigSource): BridgeConfig {
     problems.push({ ...at(offsetOf(document, path, onKey)), key: path.join("."), message });
   };
   for (const error of document.errors) {
-    problems.push({ ...at(error.pos[0]), key: "", message: `is not YAML here: ${error.message.split("\n")[0]}` });
+    problems.push({
+      ...at(error.pos[0]),
+      key: "",
+      message: `is not YAML here: ${error.message.split("\n")[0]}`,
+    });
   }
   if (problems.length > 0) throw configInvalid(source.file, text, problems);
   for (const { name, node } of expandEnvironment(document, source.env)) {
@@ -75,7 +86,11 @@ export function parseConfig(text: string, source: ConfigSource): BridgeConfig {
 }
 
 /** What the file means; problems of meaning are told by `add`. */
-function interpret(file: ConfigFile, source: ConfigSource, add: (path: Path, message: string, onKey?: boolean) => void): BridgeConfig {
+function interpret(
+  file: ConfigFile,
+  source: ConfigSource,
+  add: (path: Path, message: string, onKey?: boolean) => void,
+): BridgeConfig {
   const clusters: Record<string, ClusterOptions> = {};
   const ids = Object.keys(file.clusters);
   if (ids.length < 2) add(["clusters"], "must name at least two clusters: a bridge joins them.", true);
@@ -85,7 +100,8 @@ function interpret(file: ConfigFile, source: ConfigSource, add: (path: Path, mes
     const hosts = cluster.discovery?.hosts ?? [];
     hosts.forEach((host, i) => {
       checkNode(host, [...path, "discovery", "hosts", i], long, add);
-      if (host === cluster.node) add([...path, "discovery", "hosts", i], "is the bridge's own name; take it out of the list.");
+      if (host === cluster.node)
+        add([...path, "discovery", "hosts", i], "is the bridge's own name; take it out of the list.");
     });
     const cookie = readCookie(cluster.cookie, [...path, "cookie"], source, add);
     if (cookie === undefined) continue;
@@ -95,7 +111,10 @@ function interpret(file: ConfigFile, source: ConfigSource, add: (path: Path, mes
     clusters[id] = {
       node: cluster.node,
       cookie,
-      listen: { ...(cluster.listen?.host === undefined ? {} : { host: cluster.listen.host }), port: cluster.listen?.port ?? 0 },
+      listen: {
+        ...(cluster.listen?.host === undefined ? {} : { host: cluster.listen.host }),
+        port: cluster.listen?.port ?? 0,
+      },
       epmd: register === false ? false : address,
       embeddedEpmd: embedded ?? "auto",
       hosts,
@@ -115,15 +134,24 @@ function interpret(file: ConfigFile, source: ConfigSource, add: (path: Path, mes
     for (const side of ["from", "to"] as const) {
       if (ids.includes(route[side])) continue;
       const guess = closest(route[side], ids);
-      add([...path, side], `names no cluster of this file. ${guess === undefined ? "" : `Did you mean ${guess}? `}There are: ${ids.join(", ")}.`);
+      add(
+        [...path, side],
+        `names no cluster of this file. ${guess === undefined ? "" : `Did you mean ${guess}? `}There are: ${ids.join(", ")}.`,
+      );
     }
-    if (route.from === route.to) add([...path, "to"], "is the cluster that the route comes from; a route leads into another one.");
-    if (route.node !== undefined && route.nodes !== undefined) add([...path, "node"], "and nodes cannot both be given; keep one.", true);
-    if (route.node === undefined && route.nodes === undefined) add(path, "needs node, or nodes, that have the process.");
+    if (route.from === route.to)
+      add([...path, "to"], "is the cluster that the route comes from; a route leads into another one.");
+    if (route.node !== undefined && route.nodes !== undefined)
+      add([...path, "node"], "and nodes cannot both be given; keep one.", true);
+    if (route.node === undefined && route.nodes === undefined)
+      add(path, "needs node, or nodes, that have the process.");
     const nodes = route.nodes ?? (route.node === undefined ? [] : [route.node]);
     const identity = file.clusters[route.to]?.node;
-    const long = identity === undefined || !isNodeName(identity) ? undefined : isLongHost(parseNodeName(identity).host);
-    nodes.forEach((node, at) => checkNode(node, route.nodes === undefined ? [...path, "node"] : [...path, "nodes", at], long, add));
+    const long =
+      identity === undefined || !isNodeName(identity) ? undefined : isLongHost(parseNodeName(identity).host);
+    for (const [at, node] of nodes.entries()) {
+      checkNode(node, route.nodes === undefined ? [...path, "node"] : [...path, "nodes", at], long, add);
+    }
     return {
       from: route.from,
       to: route.to,
@@ -138,7 +166,11 @@ function interpret(file: ConfigFile, source: ConfigSource, add: (path: Path, mes
     const key = JSON.stringify([from, as ?? name]);
     const first = exported.get(key);
     if (first === undefined) exported.set(key, i);
-    else add(["routes", i], `exports ${as ?? name} to ${from} a second time (routes.${first} does already). Give one of them another name with as.`);
+    else
+      add(
+        ["routes", i],
+        `exports ${as ?? name} to ${from} a second time (routes.${first} does already). Give one of them another name with as.`,
+      );
   });
   return {
     clusters,
@@ -149,11 +181,19 @@ function interpret(file: ConfigFile, source: ConfigSource, add: (path: Path, mes
 }
 
 /** @returns whether it is a long name; undefined when it is none */
-function checkNode(node: string, path: Path, long: boolean | undefined, add: (path: Path, message: string) => void): boolean | undefined {
+function checkNode(
+  node: string,
+  path: Path,
+  long: boolean | undefined,
+  add: (path: Path, message: string) => void,
+): boolean | undefined {
   try {
     const found = isLongHost(parseNodeName(node).host);
     if (long !== undefined && found !== long) {
-      add(path, `is a ${found ? "long" : "short"} name, and the bridge has a ${long ? "long" : "short"} one in this cluster; nodes of one cluster use the same kind.`);
+      add(
+        path,
+        `is a ${found ? "long" : "short"} name, and the bridge has a ${long ? "long" : "short"} one in this cluster; nodes of one cluster use the same kind.`,
+      );
     }
     return found;
   } catch (error) {
@@ -187,14 +227,21 @@ function readCookie(
   }
 }
 
-function addIssue(issue: v.BaseIssue<unknown>, add: (path: Path, message: string, onKey?: boolean) => void): void {
+function addIssue(
+  issue: v.BaseIssue<unknown>,
+  add: (path: Path, message: string, onKey?: boolean) => void,
+): void {
   const path = (issue.path ?? []).map(({ key }) => key as string | number);
   const last = path.at(-1);
   const place = path.slice(0, -1);
   const known = KNOWN_KEYS[pattern(place)];
   if (issue.type === "strict_object" && issue.expected === "never" && known !== undefined) {
     const guess = closest(String(last), known);
-    add(path, `is not a key of this place. ${guess === undefined ? `There are: ${known.join(", ")}.` : `Did you mean ${guess}?`}`, true);
+    add(
+      path,
+      `is not a key of this place. ${guess === undefined ? `There are: ${known.join(", ")}.` : `Did you mean ${guess}?`}`,
+      true,
+    );
   } else if (issue.received === "undefined" && known !== undefined) {
     add(place, `lacks the key ${String(last)}.`, true);
   } else if (issue.type === "strict_object") add(path, "must be a map of keys and values.");
@@ -203,7 +250,9 @@ function addIssue(issue: v.BaseIssue<unknown>, add: (path: Path, message: string
 
 /** The place in {@link KNOWN_KEYS}: names that the user chose and numbers become `*`. */
 function pattern(path: Path): string {
-  return path.map((key, i) => (i === 1 && (path[0] === "clusters" || path[0] === "routes") ? "*" : key)).join(".");
+  return path
+    .map((key, i) => (i === 1 && (path[0] === "clusters" || path[0] === "routes") ? "*" : key))
+    .join(".");
 }
 
 /** Where in the text a path is: its value, or its key. The nearest thing above it when it is not there. */
@@ -211,8 +260,15 @@ function offsetOf(document: ReturnType<typeof parseDocument>, path: Path, onKey:
   for (let length = path.length; length > 0; length--) {
     const parent = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
     const key = path[length - 1];
-    if ((onKey || length < path.length) && parent !== null && typeof parent === "object" && "items" in parent) {
-      const pair = (parent.items as unknown[]).find((item) => isPair(item) && String(item.key) === String(key));
+    if (
+      (onKey || length < path.length) &&
+      parent !== null &&
+      typeof parent === "object" &&
+      "items" in parent
+    ) {
+      const pair = (parent.items as unknown[]).find(
+        (item) => isPair(item) && String(item.key) === String(key),
+      );
       if (isPair(pair) && isNode(pair.key)) return pair.key.range?.[0] ?? 0;
     }
     const node = document.getIn(path.slice(0, length), true);

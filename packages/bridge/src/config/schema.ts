@@ -47,7 +47,12 @@ const route = object({
   name: text("the registered name of the target process"),
   as: v.optional(text("the name to export it under")),
   node: v.optional(text("a node name")),
-  nodes: v.optional(v.pipe(v.array(text("a node name"), "must be a list of node names"), v.minLength(1, "must name at least one node"))),
+  nodes: v.optional(
+    v.pipe(
+      v.array(text("a node name"), "must be a list of node names"),
+      v.minLength(1, "must name at least one node"),
+    ),
+  ),
   balance: v.optional(v.picklist(["first_up", "round_robin"], "must be first_up or round_robin")),
 });
 
@@ -57,7 +62,12 @@ export const configSchema = object({
   routes: v.optional(v.array(route, "must be a list of routes"), []),
   log: v.optional(
     object({
-      level: v.optional(v.picklist(["debug", "info", "warn", "error", "silent"], "must be debug, info, warn, error or silent")),
+      level: v.optional(
+        v.picklist(
+          ["debug", "info", "warn", "error", "silent"],
+          "must be debug, info, warn, error or silent",
+        ),
+      ),
       format: v.optional(v.picklist(["auto", "json", "pretty"], "must be auto, json or pretty")),
     }),
     {},

@@ -7,7 +7,14 @@ import { IdentityIndex, type Standin } from "../translate/identity-index.ts";
 import { type Place, Translator } from "../translate/translator.ts";
 import type { ExportedName } from "./exported-name.ts";
 import type { Refusals } from "./refusals.ts";
-import { type LinkEnd, type LinkRecord, linkKey, type MonitorRecord, monitorKey, Relations } from "./relations.ts";
+import {
+  type LinkEnd,
+  type LinkRecord,
+  linkKey,
+  type MonitorRecord,
+  monitorKey,
+  Relations,
+} from "./relations.ts";
 
 /** Longer argument lists are not looked into, only to say in the log what was refused. */
 const MAX_SHOWN_ARGUMENTS = 16 * 1024;
@@ -256,7 +263,14 @@ export class ClusterRouter implements SignalRouter, Place {
    * @param start where the term begins in `signal.bytes`
    * @throws IsthmusError a code of the term codec when the term is malformed
    */
-  sendName(source: Connection, signal: Signal, start: number, to: ClusterRouter, target: Connection, name: Atom): void {
+  sendName(
+    source: Connection,
+    signal: Signal,
+    start: number,
+    to: ClusterRouter,
+    target: Connection,
+    name: Atom,
+  ): void {
     const lane = this.#lanes.get(to);
     const from = signal.from;
     if (lane === undefined || !(from instanceof Pid)) return;
@@ -274,7 +288,12 @@ export class ClusterRouter implements SignalRouter, Place {
     this.#carried(source, target);
   }
 
-  #demonitorName(source: Connection, signal: Signal, exported: ExportedName<ClusterRouter>, lane: Lane): void {
+  #demonitorName(
+    source: Connection,
+    signal: Signal,
+    exported: ExportedName<ClusterRouter>,
+    lane: Lane,
+  ): void {
     const ref = signal.ref!;
     const key = monitorKey(lane.translator.reference(ref));
     for (const node of exported.nodes) {
@@ -297,7 +316,13 @@ export class ClusterRouter implements SignalRouter, Place {
 
   // ---- to a process
 
-  #routeProcess(source: Connection, signal: Signal, to: Pid | Reference, standin: Standin<Place>, lane: Lane): void {
+  #routeProcess(
+    source: Connection,
+    signal: Signal,
+    to: Pid | Reference,
+    standin: Standin<Place>,
+    lane: Lane,
+  ): void {
     const { node, creation } = standin.origin;
     const there = lane.to.node;
     if (node === lane.to.self) {
@@ -474,7 +499,10 @@ export class ClusterRouter implements SignalRouter, Place {
     const fromThere = lane.translator.pid(from);
     if (known !== undefined) {
       nearEnd(known, source, key).unlinking = undefined;
-    } else if (here.size >= this.#context.limits.maxRelations || there.size >= this.#context.limits.maxRelations) {
+    } else if (
+      here.size >= this.#context.limits.maxRelations ||
+      there.size >= this.#context.limits.maxRelations
+    ) {
       this.#answer(source, signal, to, NOCONNECTION);
       return;
     } else {
@@ -563,7 +591,8 @@ export class ClusterRouter implements SignalRouter, Place {
     const from = signal.from;
     this.counters.undeliverable++;
     // a peer drops the connection over an exit or acknowledgement to a process of an earlier incarnation
-    if (!(from instanceof Pid) || from.creation !== source.peerCreation || source.closeReason !== undefined) return;
+    if (!(from instanceof Pid) || from.creation !== source.peerCreation || source.closeReason !== undefined)
+      return;
     switch (signal.kind) {
       case SIGNAL.LINK:
         if (to instanceof Pid) source.signals.exit(to, from, reason);
@@ -572,7 +601,8 @@ export class ClusterRouter implements SignalRouter, Place {
         if (!(to instanceof Reference)) source.signals.down(to, from, signal.ref!, reason);
         return;
       case SIGNAL.UNLINK:
-        if (signal.unlinkId !== undefined && to instanceof Pid) source.signals.unlinkAck(signal.unlinkId, to, from);
+        if (signal.unlinkId !== undefined && to instanceof Pid)
+          source.signals.unlinkAck(signal.unlinkId, to, from);
         return;
       default:
     }
@@ -645,7 +675,12 @@ export class ClusterRouter implements SignalRouter, Place {
     const known = this.#lanes.get(to);
     if (known !== undefined) return known;
     const translator = new Translator(this, to);
-    const lane: Lane = { to, translator, body: new RewrittenBody(translator), token: new RewrittenBody(translator) };
+    const lane: Lane = {
+      to,
+      translator,
+      body: new RewrittenBody(translator),
+      token: new RewrittenBody(translator),
+    };
     this.#lanes.set(to, lane);
     return lane;
   }

@@ -44,7 +44,11 @@ export class Refusals {
     this.#kinds.delete(kind);
     this.#kinds.set(kind, { since: now, count: 1 });
     this.#logger.warn(
-      { ...refusal, ...(seen !== undefined && seen.count > 1 ? { repeated: seen.count } : {}), total: this.total },
+      {
+        ...refusal,
+        ...(seen !== undefined && seen.count > 1 ? { repeated: seen.count } : {}),
+        total: this.total,
+      },
       "refused: no route allows it",
     );
   }

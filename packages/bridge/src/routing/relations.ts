@@ -1,5 +1,5 @@
-import type { Atom, Pid, Reference } from "@isthmus/etf";
 import type { Connection } from "@isthmus/core";
+import type { Atom, Pid, Reference } from "@isthmus/etf";
 import type { ExportedName } from "./exported-name.ts";
 
 /** A monitor that goes across: who watches, and what. */

@@ -85,8 +85,8 @@ export class IdentityIndex<Place extends object> {
       place,
       origin: { node, creation },
     };
-    let nodes = this.#byOrigin.get(place);
-    if (nodes === undefined) this.#byOrigin.set(place, (nodes = new Map()));
+    const nodes = this.#byOrigin.get(place) ?? new Map<Atom, Map<number, Standin<Place>>>();
+    this.#byOrigin.set(place, nodes);
     const creations = nodes.get(node);
     if (creations === undefined) nodes.set(node, new Map([[creation, standin]]));
     else creations.set(creation, standin);

@@ -32,7 +32,8 @@ export class Translator implements IdentityTranslator {
 
   /** @throws IsthmusError `IDENTITY_LIMIT` */
   identity(node: Atom, creation: number): Identity {
-    if (node === this.#lastNode && creation === this.#lastCreation && this.#last !== undefined) return this.#last;
+    if (node === this.#lastNode && creation === this.#lastCreation && this.#last !== undefined)
+      return this.#last;
     this.#last = this.#lookUp(node, creation);
     this.#lastNode = node;
     this.#lastCreation = creation;

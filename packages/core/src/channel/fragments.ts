@@ -49,9 +49,11 @@ export class Fragments {
    * @param part is kept: it must not be written again
    */
   first(id: bigint, count: bigint, part: Buffer, atomRefs: readonly Atom[]): WholeMessage | undefined {
-    if (id === 0n || count === 0n || this.#open.has(id)) throw malformed("begins a sequence that is open, or has no number");
+    if (id === 0n || count === 0n || this.#open.has(id))
+      throw malformed("begins a sequence that is open, or has no number");
     if (count === 1n) return { bytes: part, atomRefs };
-    if (this.#open.size >= this.#limits.maxOpenSequences) throw exceeded("maxOpenSequences", this.#limits.maxOpenSequences);
+    if (this.#open.size >= this.#limits.maxOpenSequences)
+      throw exceeded("maxOpenSequences", this.#limits.maxOpenSequences);
     this.#hold(part.length);
     this.#open.set(id, { left: count - 1n, parts: [part], atomRefs, size: part.length });
     return undefined;
@@ -60,7 +62,8 @@ export class Fragments {
   /** A further fragment; they count down to 1. */
   next(id: bigint, number: bigint, part: Buffer): WholeMessage | undefined {
     const sequence = this.#open.get(id);
-    if (sequence === undefined || sequence.left !== number) throw malformed("does not follow the one before it");
+    if (sequence === undefined || sequence.left !== number)
+      throw malformed("does not follow the one before it");
     sequence.parts.push(part);
     sequence.size += part.length;
     sequence.left--;
@@ -73,7 +76,8 @@ export class Fragments {
 
   #hold(size: number): void {
     this.#held += size;
-    if (this.#held > this.#limits.maxFragmentBytes) throw exceeded("maxFragmentBytes", this.#limits.maxFragmentBytes);
+    if (this.#held > this.#limits.maxFragmentBytes)
+      throw exceeded("maxFragmentBytes", this.#limits.maxFragmentBytes);
   }
 }
 
@@ -82,7 +86,11 @@ function malformed(what: string): Error {
 }
 
 function exceeded(limit: keyof FragmentLimits, value: number): Error {
-  return coreError("FRAGMENT_LIMIT", `Incomplete messages go beyond ${limit} (${value}). Raise it if the peer means well.`, {
-    context: { limit },
-  });
+  return coreError(
+    "FRAGMENT_LIMIT",
+    `Incomplete messages go beyond ${limit} (${value}). Raise it if the peer means well.`,
+    {
+      context: { limit },
+    },
+  );
 }

@@ -26,7 +26,11 @@ export class FrameReader {
    * @param peer node name of the other end
    * @param flags what both ends support
    */
-  constructor(peer: Atom, flags: bigint, limits: { readonly terms?: Partial<TermLimits>; readonly fragments?: Partial<FragmentLimits> } = {}) {
+  constructor(
+    peer: Atom,
+    flags: bigint,
+    limits: { readonly terms?: Partial<TermLimits>; readonly fragments?: Partial<FragmentLimits> } = {},
+  ) {
     this.#signals = new SignalReader(peer, limits.terms);
     this.#header = usesDistHeader(flags) ? new DistHeaderReader() : undefined;
     this.#fragments = new Fragments(limits.fragments);
@@ -50,7 +54,8 @@ export class FrameReader {
       const control = header.read(bytes, start + 2, end);
       return this.#signals.read(bytes, control, end, false, header.atomRefs);
     }
-    if ((kind !== FIRST_FRAGMENT && kind !== NEXT_FRAGMENT) || end - start < 18) throw malformed(bytes, start);
+    if ((kind !== FIRST_FRAGMENT && kind !== NEXT_FRAGMENT) || end - start < 18)
+      throw malformed(bytes, start);
     const sequence = bytes.readBigUInt64BE(start + 2);
     const number = bytes.readBigUInt64BE(start + 10);
     let whole: ReturnType<Fragments["next"]>;

@@ -3,10 +3,11 @@
  * themselves, as a bridge does; a node needs only `@isthmus/core`.
  * @packageDocumentation
  */
+
+export { RewrittenBody, TermBody } from "./body.ts";
 export { DistHeaderReader } from "./dist-header.ts";
 export { DEFAULT_FRAGMENT_LIMITS, type FragmentLimits, Fragments } from "./fragments.ts";
 export { FrameReader, usesDistHeader } from "./frame-reader.ts";
-export { RewrittenBody, TermBody } from "./body.ts";
 export { ALTACT, OP, SIGNAL, type SignalKind, signalName } from "./opcodes.ts";
 export { Signal } from "./signal.ts";
 export { SignalReader } from "./signal-reader.ts";

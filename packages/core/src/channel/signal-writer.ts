@@ -1,5 +1,5 @@
-import type { Atom, Pid, Reference, Term, TermWriter } from "@isthmus/etf";
 import { FLAG } from "@isthmus/dist-handshake";
+import type { Atom, Pid, Reference, Term, TermWriter } from "@isthmus/etf";
 import { usesDistHeader } from "./frame-reader.ts";
 import { ALTACT, OP } from "./opcodes.ts";
 

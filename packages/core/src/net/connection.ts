@@ -2,8 +2,8 @@ import type { Duplex } from "node:stream";
 import type { HandshakeOutcome } from "@isthmus/dist-handshake";
 import { type Atom, atom, type TermLimits, TermWriter } from "@isthmus/etf";
 import { FrameSplitter, IsthmusError, isIsthmusError } from "@isthmus/wire";
-import { FrameReader } from "../channel/frame-reader.ts";
 import type { FragmentLimits } from "../channel/fragments.ts";
+import { FrameReader } from "../channel/frame-reader.ts";
 import type { Signal } from "../channel/signal.ts";
 import { SignalWriter } from "../channel/signal-writer.ts";
 import { coreError } from "../errors.ts";
@@ -144,9 +144,13 @@ export class Connection {
     this.#read = false;
     if (this.#silentRounds >= SILENT_ROUNDS) {
       this.close(
-        coreError("TICK_TIMEOUT", `${this.peer.text} has been silent for the whole tick time; the connection was given up.`, {
-          context: { node: this.peer.text },
-        }),
+        coreError(
+          "TICK_TIMEOUT",
+          `${this.peer.text} has been silent for the whole tick time; the connection was given up.`,
+          {
+            context: { node: this.peer.text },
+          },
+        ),
       );
     }
   }

@@ -35,19 +35,20 @@ export function openSocket(target: DialTarget): Promise<Socket> {
       reject(
         isIsthmusError(error)
           ? error
-          : coreError("NO_CONNECTION", `${node} cannot be reached at ${host}:${port}. Is it running, and is the port open?`, {
-              cause: error,
-              context: { node, host, port },
-            }),
+          : coreError(
+              "NO_CONNECTION",
+              `${node} cannot be reached at ${host}:${port}. Is it running, and is the port open?`,
+              {
+                cause: error,
+                context: { node, host, port },
+              },
+            ),
       );
     };
     const onReady = (): void => settle(undefined);
     const onError = (error: Error): void => settle(error);
     const onAbort = (): void => settle(signal.reason ?? new Error("aborted"));
-    const timer = setTimeout(
-      () => settle(new Error(`no connection within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
+    const timer = setTimeout(() => settle(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
     if (signal.aborted) onAbort();
     else {
       signal.addEventListener("abort", onAbort);

@@ -1,15 +1,26 @@
 import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
-import { Cookie, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
+import { Cookie, HIDDEN_FULL } from "@isthmus/dist-handshake";
 import { epmdEnvironment, epmdResolver, type Registration, register } from "@isthmus/epmd-client";
-import { type Atom, atom } from "@isthmus/etf";
-import { type Clock, IsthmusError, type Logger, parseNodeName, silentLogger, systemClock, type Timer } from "@isthmus/wire";
+import { type Atom, atom, type Term } from "@isthmus/etf";
+import {
+  type Clock,
+  type IsthmusError,
+  type Logger,
+  parseNodeName,
+  silentLogger,
+  systemClock,
+  type Timer,
+} from "@isthmus/wire";
+import type { ServerHandlers, ServerOptions } from "../calls/server.ts";
 import type { Signal } from "../channel/signal.ts";
 import { coreError } from "../errors.ts";
 import { type Connection, DEFAULT_CONNECTION_LIMITS } from "../net/connection.ts";
 import { type Listener, listen } from "../net/socket.ts";
+import type { Address, ProcessAddress } from "../process/address.ts";
 import type { ProcessContext } from "../process/context.ts";
-import { ProcessTable } from "../process/table.ts";
+import type { Process, SpawnOptions } from "../process/process.ts";
+import { ProcessTable, type TableCallOptions } from "../process/table.ts";
 import type { NodeOptions } from "./options.ts";
 import { DEFAULT_SETUP_TIMEOUT_MS, Peers } from "./peers.ts";
 
@@ -41,10 +52,7 @@ export async function startNode(options: NodeOptions): Promise<HiddenNode> {
   const node = new HiddenNode(options, tickTime);
   if (options.listen === false) return node;
   const host = options.listen?.host;
-  const listener = await listen(
-    { host, port: options.listen?.port ?? 0 },
-    (socket) => node[ACCEPT](socket),
-  );
+  const listener = await listen({ host, port: options.listen?.port ?? 0 }, (socket) => node[ACCEPT](socket));
   try {
     let registration: Registration | undefined;
     if (options.epmd !== false) {
@@ -98,7 +106,7 @@ export class HiddenNode implements AsyncDisposable {
     this.#peers = new Peers({
       name: options.name,
       creation: () => this.#creation,
-      flags: options.flags ?? HIDDEN_PASS_THROUGH,
+      flags: options.flags ?? HIDDEN_FULL,
       cookies,
       resolver: options.resolver ?? epmdResolver({ port: epmd.port }),
       allow: options.allow ?? (() => true),
@@ -131,7 +139,7 @@ export class HiddenNode implements AsyncDisposable {
       connection: (node) => this.#peers.get(node),
       whenConnected: (node, run) => this.#peers.whenConnected(node, run),
     };
-    this.processes = new ProcessTable(context);
+    this.processes = new ProcessTable(context, options.processes);
     const tick = (): void => {
       this.#peers.tick();
       this.#ticker = this.#clock.after(tickTimeSeconds * 250, tick);
@@ -165,7 +173,10 @@ export class HiddenNode implements AsyncDisposable {
 
   /** Closes the connection to `node`. @returns whether there was one */
   disconnect(node: string): boolean {
-    return this.#peers.disconnect(node, coreError("CONNECTION_CLOSED", `We disconnected from ${node}.`, { context: { node } }));
+    return this.#peers.disconnect(
+      node,
+      coreError("CONNECTION_CLOSED", `We disconnected from ${node}.`, { context: { node } }),
+    );
   }
 
   /** The nodes we are connected to. */
@@ -175,6 +186,31 @@ export class HiddenNode implements AsyncDisposable {
       hidden,
       creation: peerCreation,
     }));
+  }
+
+  /** Sends a message; see {@link ProcessTable.send}. Connects by itself. */
+  send(to: Address, message: Term): void {
+    this.processes.send(to, message);
+  }
+
+  /** A `gen_server:call`; see {@link ProcessTable.call}. Connects by itself. */
+  call(to: ProcessAddress, request: Term, options?: TableCallOptions): Promise<Term> {
+    return this.processes.call(to, request, options);
+  }
+
+  /** A `gen_server:cast`. Connects by itself. */
+  cast(to: ProcessAddress, message: Term): void {
+    this.processes.cast(to, message);
+  }
+
+  /** Starts a process that others reach as a GenServer; see {@link ProcessTable.serve}. */
+  serve(name: string | Atom | undefined, handlers: ServerHandlers, options?: ServerOptions): Process {
+    return this.processes.serve(name, handlers, options);
+  }
+
+  /** Starts a process; see {@link ProcessTable.spawn}. */
+  spawn(options?: SpawnOptions): Process {
+    return this.processes.spawn(options);
   }
 
   /** The open connection to a node, for programs that route signals themselves. */
@@ -207,7 +243,8 @@ export class HiddenNode implements AsyncDisposable {
   /** Resolves when everything that was sent is with the operating system, or after `timeoutMs`. */
   async flushed(timeoutMs: number): Promise<void> {
     const deadline = this.#clock.now() + timeoutMs;
-    const waiting = (): boolean => Array.from(this.#peers.connections()).some((connection) => connection.backlog > 0);
+    const waiting = (): boolean =>
+      Array.from(this.#peers.connections()).some((connection) => connection.backlog > 0);
     while (waiting() && this.#clock.now() < deadline) {
       await new Promise<void>((resolve) => this.#clock.after(10, resolve));
     }
@@ -235,13 +272,19 @@ export class HiddenNode implements AsyncDisposable {
   [LISTENING](listener: Listener, registration: Registration | undefined): void {
     this.#listener = listener;
     this.#registration = registration;
-    if (registration !== undefined && this.#options.creation === undefined) this.#creation = registration.creation;
+    if (registration !== undefined && this.#options.creation === undefined)
+      this.#creation = registration.creation;
   }
 
   #up(connection: Connection): void {
     const node = connection.peer.text;
     this.#options.router?.up(connection);
-    this.#events.emit("event", { type: "up", node, hidden: connection.hidden, creation: connection.peerCreation });
+    this.#events.emit("event", {
+      type: "up",
+      node,
+      hidden: connection.hidden,
+      creation: connection.peerCreation,
+    });
   }
 
   #down(connection: Connection, reason: IsthmusError): void {
@@ -259,7 +302,8 @@ function epmdAddress(options: NodeOptions): { host?: string; port: number } {
 
 function cookieSource(cookie: NodeOptions["cookie"]): (peer: string) => readonly Cookie[] {
   if (typeof cookie === "function") return cookie;
-  const cookies = typeof cookie === "string" ? [Cookie.of(cookie)] : cookie instanceof Cookie ? [cookie] : cookie;
+  const cookies =
+    typeof cookie === "string" ? [Cookie.of(cookie)] : cookie instanceof Cookie ? [cookie] : cookie;
   return () => cookies;
 }
 

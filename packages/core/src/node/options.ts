@@ -3,6 +3,7 @@ import type { NodeResolver } from "@isthmus/epmd-client";
 import type { Clock, IsthmusError, Logger } from "@isthmus/wire";
 import type { Signal } from "../channel/signal.ts";
 import type { Connection, ConnectionLimits } from "../net/connection.ts";
+import type { ProcessTableOptions } from "../process/table.ts";
 
 /** Distribution over TLS, as `-proto_dist inet_tls` does it. */
 export interface NodeTls {
@@ -55,6 +56,8 @@ export interface NodeOptions {
   readonly maxPendingHandshakes?: number;
   /** Actions that wait for one node while it is being connected. @default 10000 */
   readonly maxQueuedPerNode?: number;
+  /** Limits of local processes, and where what remote processes print goes. */
+  readonly processes?: ProcessTableOptions;
   readonly router?: SignalRouter;
   readonly logger?: Logger;
   readonly clock?: Clock;

@@ -13,7 +13,14 @@ import {
 } from "@isthmus/dist-handshake";
 import type { NodeResolver } from "@isthmus/epmd-client";
 import { type Atom, atom } from "@isthmus/etf";
-import { type Clock, IsthmusError, isIsthmusError, type Logger, parseNodeName, type Timer } from "@isthmus/wire";
+import {
+  type Clock,
+  IsthmusError,
+  isIsthmusError,
+  type Logger,
+  parseNodeName,
+  type Timer,
+} from "@isthmus/wire";
 import type { Signal } from "../channel/signal.ts";
 import { coreError } from "../errors.ts";
 import { Connection, type ConnectionLimits, type ConnectionSink } from "../net/connection.ts";
@@ -123,7 +130,11 @@ export class Peers implements ConnectionSink {
   async accept(socket: Socket): Promise<void> {
     const options = this.#options;
     if (this.#closed || this.#handshaking.size >= options.maxPendingHandshakes) {
-      if (!this.#closed) options.logger.warn({ limit: options.maxPendingHandshakes }, "too many handshakes at once: connection refused");
+      if (!this.#closed)
+        options.logger.warn(
+          { limit: options.maxPendingHandshakes },
+          "too many handshakes at once: connection refused",
+        );
       socket.destroy();
       return;
     }
@@ -133,7 +144,10 @@ export class Peers implements ConnectionSink {
       const stream =
         options.tls === undefined
           ? socket
-          : await acceptTls(socket, options.tls.accept, { timeoutMs: options.setupTimeoutMs, clock: options.clock });
+          : await acceptTls(socket, options.tls.accept, {
+              timeoutMs: options.setupTimeoutMs,
+              clock: options.clock,
+            });
       const { outcome, rest } = await runAcceptor(stream, {
         local: this.#local(),
         random: options.random,
@@ -234,7 +248,11 @@ export class Peers implements ConnectionSink {
       const stream =
         options.tls === undefined
           ? socket
-          : await connectTls(socket, options.tls.dial, node.text, { timeoutMs: options.setupTimeoutMs, signal, clock: options.clock });
+          : await connectTls(socket, options.tls.dial, node.text, {
+              timeoutMs: options.setupTimeoutMs,
+              signal,
+              clock: options.clock,
+            });
       const { outcome, rest } = await runInitiator(stream, {
         local: this.#local(),
         peer: node.text,
@@ -259,7 +277,11 @@ export class Peers implements ConnectionSink {
   /** The peer's own attempt wins: its connection must come in soon. */
   #await(node: Atom, waiting: Waiter[]): void {
     const timer = this.#options.clock.after(this.#options.setupTimeoutMs, () =>
-      this.#failed(node, state, noConnection(node.text, "its own connection attempt, which had precedence, did not come through")),
+      this.#failed(
+        node,
+        state,
+        noConnection(node.text, "its own connection attempt, which had precedence, did not come through"),
+      ),
     );
     const state: Awaiting = { t: "awaiting", waiting, timer };
     this.#states.set(node, state);
@@ -290,7 +312,8 @@ export class Peers implements ConnectionSink {
     const connection = new Connection(stream, outcome, this, this.#options.limits);
     this.#states.set(node, { t: "up", connection });
     this.#options.onUp(connection);
-    if (before !== undefined && before.t !== "up") for (const run of before.waiting) run(connection, undefined);
+    if (before !== undefined && before.t !== "up")
+      for (const run of before.waiting) run(connection, undefined);
     connection.start(rest);
   }
 
@@ -308,5 +331,8 @@ function noConnection(node: string, why: string): IsthmusError {
 
 function normalize(error: unknown, node: string): IsthmusError {
   if (isIsthmusError(error)) return error;
-  return new IsthmusError("NO_CONNECTION", `No connection to ${node} could be made.`, { cause: error, context: { node } });
+  return new IsthmusError("NO_CONNECTION", `No connection to ${node} could be made.`, {
+    cause: error,
+    context: { node },
+  });
 }

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { atom, decode, encode, TermReader } from "@isthmus/etf";
+import { atom, decode, encode, TermReader, TermWriter } from "@isthmus/etf";
 import { rewriteTerm } from "@isthmus/etf/raw";
-import { TermWriter } from "@isthmus/etf";
 import { describe, expect, it } from "vitest";
 import { FrameReader } from "../../src/channel/index.ts";
 
@@ -34,7 +33,9 @@ function framesOf(stream: Stream): Frame[] {
 }
 
 /** The flags that both ends announced, and their names, from the recorded handshake. */
-function negotiated(frames: readonly Frame[]): { flags: bigint; names: Record<"i>a" | "a>i", string> } | undefined {
+function negotiated(
+  frames: readonly Frame[],
+): { flags: bigint; names: Record<"i>a" | "a>i", string> } | undefined {
   const flags: bigint[] = [];
   const names: Partial<Record<"i>a" | "a>i", string>> = {};
   for (const { layer, dir, b64 } of frames) {
@@ -46,18 +47,29 @@ function negotiated(frames: readonly Frame[]): { flags: bigint; names: Record<"i
     names[dir] = bytes.toString("latin1", at + 2, at + 2 + bytes.readUInt16BE(at));
   }
   const [one, other] = flags;
-  if (one === undefined || other === undefined || names["i>a"] === undefined || names["a>i"] === undefined) return undefined;
+  if (one === undefined || other === undefined || names["i>a"] === undefined || names["a>i"] === undefined)
+    return undefined;
   return { flags: one & other, names: { "i>a": names["i>a"], "a>i": names["a>i"] } };
 }
 
 it("has every recorded stream in view", () => {
-  expect(readdirSync(folder).filter((name) => name.endsWith(".jsonl")).sort()).toEqual(streams.map(({ file }) => file).sort());
+  expect(
+    readdirSync(folder)
+      .filter((name) => name.endsWith(".jsonl"))
+      .sort(),
+  ).toEqual(streams.map(({ file }) => file).sort());
 });
 
-const whole = streams.map((stream) => [stream.name, stream] as const).filter(([, stream]) => {
-  const frames = framesOf(stream);
-  return !stream.name.startsWith("dyn") && negotiated(frames) !== undefined && frames.some(({ layer }) => layer === "dist");
-});
+const whole = streams
+  .map((stream) => [stream.name, stream] as const)
+  .filter(([, stream]) => {
+    const frames = framesOf(stream);
+    return (
+      !stream.name.startsWith("dyn") &&
+      negotiated(frames) !== undefined &&
+      frames.some(({ layer }) => layer === "dist")
+    );
+  });
 
 describe.each(whole)("recorded stream %s", (_name, stream) => {
   const frames = framesOf(stream);
@@ -82,7 +94,14 @@ describe.each(whole)("recorded stream %s", (_name, stream) => {
       if (signal.bodyEnd === 0) continue;
       terms.reset(signal.bytes, signal.bodyStart, signal.bodyEnd, signal.atomRefs);
       const body = terms.term();
-      rewriteTerm(signal.bytes, signal.bodyStart, signal.bodyEnd, writer, { identity: () => null }, signal.atomRefs);
+      rewriteTerm(
+        signal.bytes,
+        signal.bodyStart,
+        signal.bodyEnd,
+        writer,
+        { identity: () => null },
+        signal.atomRefs,
+      );
       const rewritten = decode(Buffer.concat([Buffer.from([131]), writer.take()]));
       expect(encode(rewritten).equals(encode(body))).toBe(true);
     }

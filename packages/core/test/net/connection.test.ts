@@ -1,5 +1,5 @@
-import { atom, type Pid, tuple } from "@isthmus/etf";
 import { FLAG, HIDDEN_FULL, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
+import { atom, type Pid, tuple } from "@isthmus/etf";
 import { describe, expect, it } from "vitest";
 import { SIGNAL, TermBody } from "../../src/channel/index.ts";
 import { connectedPair, FRAMINGS, leftPid, leftRef, rightPid, settle } from "../support.ts";
@@ -65,14 +65,19 @@ describe.each(FRAMINGS)("a connection with %s framing", (_name, flags) => {
     ]);
   });
 
-  it.each([65_000, 65_536, 65_600, 131_072, 1_000_000])("carries a body of %i bytes whole, in order", async (size) => {
-    const { left, seenRight } = connectedPair(flags);
-    const big = Buffer.alloc(size, 7);
-    left.signals.send(leftPid(1), rightPid(2), body(big));
-    left.signals.send(leftPid(1), rightPid(2), body(atom("after")));
-    await settle();
-    expect(seenRight.signals.map(({ body: got }) => (Buffer.isBuffer(got) ? got.equals(big) : got))).toEqual([true, atom("after")]);
-  });
+  it.each([65_000, 65_536, 65_600, 131_072, 1_000_000])(
+    "carries a body of %i bytes whole, in order",
+    async (size) => {
+      const { left, seenRight } = connectedPair(flags);
+      const big = Buffer.alloc(size, 7);
+      left.signals.send(leftPid(1), rightPid(2), body(big));
+      left.signals.send(leftPid(1), rightPid(2), body(atom("after")));
+      await settle();
+      expect(
+        seenRight.signals.map(({ body: got }) => (Buffer.isBuffer(got) ? got.equals(big) : got)),
+      ).toEqual([true, atom("after")]);
+    },
+  );
 
   it("leaves no trace of a signal whose body cannot be encoded", async () => {
     const { left, seenRight } = connectedPair(flags);
@@ -155,7 +160,9 @@ describe("a peer that does not read", () => {
   };
 
   it("makes the connection say that it is blocked, and writable again later", async () => {
-    const { left, leftEnd, seenLeft, seenRight } = connectedPair(HIDDEN_PASS_THROUGH, { highWaterBytes: 50_000 });
+    const { left, leftEnd, seenLeft, seenRight } = connectedPair(HIDDEN_PASS_THROUGH, {
+      highWaterBytes: 50_000,
+    });
     leftEnd.stuck = true;
     await fill(left, rightPid(1));
     expect(left.blocked).toBe(true);
@@ -165,7 +172,10 @@ describe("a peer that does not read", () => {
   });
 
   it("is given up when too much waits", async () => {
-    const { left, leftEnd, seenLeft } = connectedPair(HIDDEN_PASS_THROUGH, { highWaterBytes: 50_000, maxBacklogBytes: 100_000 });
+    const { left, leftEnd, seenLeft } = connectedPair(HIDDEN_PASS_THROUGH, {
+      highWaterBytes: 50_000,
+      maxBacklogBytes: 100_000,
+    });
     leftEnd.stuck = true;
     await fill(left, rightPid(1));
     expect(seenLeft.closed.map(({ code }) => code)).toEqual(["BACKLOG_EXCEEDED"]);

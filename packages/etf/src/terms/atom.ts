@@ -28,7 +28,8 @@ export class Atom {
   stamp: number;
 
   private constructor(text: string, key: symbol) {
-    if (key !== KEY) throw etfError("ETF_UNREPRESENTABLE", "Atoms are made with atom(text), one for each text.");
+    if (key !== KEY)
+      throw etfError("ETF_UNREPRESENTABLE", "Atoms are made with atom(text), one for each text.");
     this.text = text;
     this.wire = undefined;
     this.stamp = 0;

@@ -32,9 +32,33 @@ describe("toJs", () => {
     ["large integers", 2n ** 60n, 2n ** 60n],
     ["tuples", tuple(1, tuple()), [1, []]],
     ["charlists", [104, 105], [104, 105]],
-    ["maps with atoms and texts as keys", new TermMap([[atom("a"), 1], ["b", tuple()]]), { a: 1, b: [] }],
-    ["maps with other keys", new TermMap([[1, "x"], [tuple(2), "y"]]), new Map<unknown, unknown>([[1, "x"], [[2], "y"]])],
-    ["maps whose keys would meet", new TermMap([[atom("a"), 1], ["a", 2]]), new Map([["a", 2]])],
+    [
+      "maps with atoms and texts as keys",
+      new TermMap([
+        [atom("a"), 1],
+        ["b", tuple()],
+      ]),
+      { a: 1, b: [] },
+    ],
+    [
+      "maps with other keys",
+      new TermMap([
+        [1, "x"],
+        [tuple(2), "y"],
+      ]),
+      new Map<unknown, unknown>([
+        [1, "x"],
+        [[2], "y"],
+      ]),
+    ],
+    [
+      "maps whose keys would meet",
+      new TermMap([
+        [atom("a"), 1],
+        ["a", 2],
+      ]),
+      new Map([["a", 2]]),
+    ],
     ["pids", [pid], [pid]],
   ])("%s", (_, term, expected) => {
     expect(toJs(term)).toEqual(expected);
@@ -56,7 +80,10 @@ describe("toJs", () => {
   });
 
   it("makes a property of __proto__ and changes nothing else", () => {
-    const made = toJs(new TermMap([["__proto__", new TermMap([["polluted", true]])]])) as Record<string, unknown>;
+    const made = toJs(new TermMap([["__proto__", new TermMap([["polluted", true]])]])) as Record<
+      string,
+      unknown
+    >;
     expect(Object.keys(made)).toEqual(["__proto__"]);
     expect(Object.getPrototypeOf(made)).toBe(Object.prototype);
     expect((made as { polluted?: unknown }).polluted).toBeUndefined();
@@ -69,8 +96,16 @@ describe("fromJs", () => {
     ["undefined", [undefined], [atom("undefined")]],
     ["plain values", [1, 1.5, true, 2n ** 60n, "é"], [1, 1.5, true, 2n ** 60n, "é"]],
     ["objects", { a: { b: [] } }, new TermMap([["a", new TermMap([["b", []]])]])],
-    ["Maps", new Map<unknown, unknown>([[{ a: 1 }, null]]), new TermMap([[new TermMap([["a", 1]]), atom("nil")]])],
-    ["terms with plain values inside", tuple(atom("ok"), { a: 1 } as never), tuple(atom("ok"), new TermMap([["a", 1]]))],
+    [
+      "Maps",
+      new Map<unknown, unknown>([[{ a: 1 }, null]]),
+      new TermMap([[new TermMap([["a", 1]]), atom("nil")]]),
+    ],
+    [
+      "terms with plain values inside",
+      tuple(atom("ok"), { a: 1 } as never),
+      tuple(atom("ok"), new TermMap([["a", 1]])),
+    ],
     ["improper lists", new ImproperList([1], 2), new ImproperList([1], 2)],
     ["pids", { p: pid }, new TermMap([["p", pid]])],
   ])("%s", (_, value, expected) => {
@@ -78,8 +113,13 @@ describe("fromJs", () => {
   });
 
   it("obeys its options", () => {
-    expect(equals(fromJs({ a: "é" }, { keys: "atom", strings: "charlist" }), new TermMap([[atom("a"), [233]]]))).toBe(true);
-    expect(fromJs([null, undefined], { null: atom("null"), undefined: false })).toEqual([atom("null"), false]);
+    expect(
+      equals(fromJs({ a: "é" }, { keys: "atom", strings: "charlist" }), new TermMap([[atom("a"), [233]]])),
+    ).toBe(true);
+    expect(fromJs([null, undefined], { null: atom("null"), undefined: false })).toEqual([
+      atom("null"),
+      false,
+    ]);
     expect(codeOf(() => fromJs([[[]]], { maxDepth: 2 }))).toBe("ETF_DEPTH_LIMIT");
   });
 
@@ -90,14 +130,29 @@ describe("fromJs", () => {
       expect(codeOf(() => fromJs([value]))).toBe("ETF_CONVERSION");
     }
     expect(codeOf(() => fromJs(cycle))).toBe("ETF_DEPTH_LIMIT");
-    expect(codeOf(() => fromJs(new Map<unknown, unknown>([[[1], 1], [[1], 2]])))).toBe("ETF_DUPLICATE_KEY");
+    expect(
+      codeOf(() =>
+        fromJs(
+          new Map<unknown, unknown>([
+            [[1], 1],
+            [[1], 2],
+          ]),
+        ),
+      ),
+    ).toBe("ETF_DUPLICATE_KEY");
   });
 
   it("and toJs bring JSON values back", () => {
     fc.assert(
       fc.property(fc.jsonValue({ depthSize: "small" }), (value) => {
         // whole floats beyond 2^53 need a decision of the caller
-        fc.pre(JSON.stringify(value, (_, part) => (typeof part === "number" && Number.isInteger(part) && !Number.isSafeInteger(part) ? "unsafe" : part)).indexOf("unsafe") < 0);
+        fc.pre(
+          JSON.stringify(value, (_, part) =>
+            typeof part === "number" && Number.isInteger(part) && !Number.isSafeInteger(part)
+              ? "unsafe"
+              : part,
+          ).indexOf("unsafe") < 0,
+        );
         const expected = JSON.parse(JSON.stringify(value));
         expect(toJs(decode(encode(fromJs(expected))))).toEqual(expected);
       }),

@@ -1,6 +1,6 @@
+import { deflateSync } from "node:zlib";
 import { DEFAULT_TERM_LIMITS, decode, encode, type TermLimits, TermReader } from "@isthmus/etf";
 import { skipTerm } from "@isthmus/etf/raw";
-import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { codeOf, hex } from "../support/code.ts";
 
@@ -11,10 +11,28 @@ function both(bytes: Buffer, limits: Partial<TermLimits>): (string | undefined)[
 describe("limits", () => {
   it.each<[string, Buffer, Partial<TermLimits>, Partial<TermLimits>, string]>([
     ["depth", encode([[[]]]), { maxDepth: 2 }, { maxDepth: 1 }, "ETF_DEPTH_LIMIT"],
-    ["elements of a list", encode([300, 301, 302]), { maxElements: 3 }, { maxElements: 2 }, "ETF_ELEMENTS_LIMIT"],
-    ["elements of all containers", encode([[300], [301]]), { maxElements: 4 }, { maxElements: 3 }, "ETF_ELEMENTS_LIMIT"],
+    [
+      "elements of a list",
+      encode([300, 301, 302]),
+      { maxElements: 3 },
+      { maxElements: 2 },
+      "ETF_ELEMENTS_LIMIT",
+    ],
+    [
+      "elements of all containers",
+      encode([[300], [301]]),
+      { maxElements: 4 },
+      { maxElements: 3 },
+      "ETF_ELEMENTS_LIMIT",
+    ],
     ["bytes of a charlist", encode([1, 2, 3]), { maxElements: 3 }, { maxElements: 2 }, "ETF_ELEMENTS_LIMIT"],
-    ["elements of a map", encode(new Map([[1, 2]])), { maxElements: 2 }, { maxElements: 1 }, "ETF_ELEMENTS_LIMIT"],
+    [
+      "elements of a map",
+      encode(new Map([[1, 2]])),
+      { maxElements: 2 },
+      { maxElements: 1 },
+      "ETF_ELEMENTS_LIMIT",
+    ],
     [
       "a list in the tail of a list",
       hex("83 6c 00000001 61 01 6c 00000002 61 02 61 03 6a"),
@@ -23,7 +41,13 @@ describe("limits", () => {
       "ETF_ELEMENTS_LIMIT",
     ],
     ["integers", encode(1n << 80n), { maxBignumBytes: 11 }, { maxBignumBytes: 10 }, "ETF_BIGNUM_LIMIT"],
-    ["large integers", encode(1n << 4000n), { maxBignumBytes: 501 }, { maxBignumBytes: 500 }, "ETF_BIGNUM_LIMIT"],
+    [
+      "large integers",
+      encode(1n << 4000n),
+      { maxBignumBytes: 501 },
+      { maxBignumBytes: 500 },
+      "ETF_BIGNUM_LIMIT",
+    ],
     [
       "compressed terms",
       encode(Buffer.alloc(1000), { compressed: true }),
@@ -52,7 +76,10 @@ describe("lengths that no input could fill", () => {
     ["a binary", "83 6d ffffffff 61"],
     ["an integer", "83 6f ffffffff 00 01"],
     ["a record", "83 43 ffffffff 00 77 01 6d 77 01 72"],
-    ["a fun", `83 70 ffffffff 00 ${"00".repeat(16)} 00000000 ffffffff 77 01 6d 61 01 61 01 58 77 03 6e4068 ${"00".repeat(12)}`],
+    [
+      "a fun",
+      `83 70 ffffffff 00 ${"00".repeat(16)} 00000000 ffffffff 77 01 6d 61 01 61 01 58 77 03 6e4068 ${"00".repeat(12)}`,
+    ],
     ["the tail of a list", "83 6c 00000001 61 01 6c ffffffff 61 01 6a"],
   ])("are refused at once: %s", (_, bytes) => {
     expect(both(hex(bytes), {})).toEqual(["ETF_TRUNCATED", "ETF_TRUNCATED"]);
@@ -84,6 +111,9 @@ describe("compressed terms", () => {
 
   it("in compressed terms do not exist", () => {
     const inner = packed(2, deflateSync(plain)).subarray(1);
-    expect(both(packed(inner.length, deflateSync(inner)), {})).toEqual(["ETF_TAG_UNKNOWN", "ETF_TAG_UNKNOWN"]);
+    expect(both(packed(inner.length, deflateSync(inner)), {})).toEqual([
+      "ETF_TAG_UNKNOWN",
+      "ETF_TAG_UNKNOWN",
+    ]);
   });
 });

@@ -16,7 +16,10 @@ function readerOf(...terms: Term[]): TermReader {
 
 describe("a reader", () => {
   it("takes a control message apart", () => {
-    const reader = readerOf(tuple(22, pid, atom(""), reference, -(1n << 70n), tuple(...new Array(300).fill(1))), [1]);
+    const reader = readerOf(
+      tuple(22, pid, atom(""), reference, -(1n << 70n), tuple(...new Array(300).fill(1))),
+      [1],
+    );
     expect(reader.tupleHeader()).toBe(6);
     expect(reader.integer()).toBe(22);
     expect(reader.pid()).toEqual(pid);
@@ -53,7 +56,11 @@ describe("a reader", () => {
   ])("refuses a cut %s", (_, term, ask) => {
     const bytes = encode(term).subarray(1);
     const reader = new TermReader();
-    const head = Array.isArray((term as { elements?: unknown }).elements) ? (bytes[0] === 104 ? 2 : 5) : bytes.length;
+    const head = Array.isArray((term as { elements?: unknown }).elements)
+      ? bytes[0] === 104
+        ? 2
+        : 5
+      : bytes.length;
     for (let length = 0; length < head; length++) {
       reader.reset(bytes, 0, length);
       expect(codeOf(() => ask(reader))).toBe("ETF_TRUNCATED");

@@ -2,8 +2,8 @@ import {
   atom,
   BitString,
   decode,
-  encode,
   ExportFun,
+  encode,
   Float,
   Fun,
   ImproperList,
@@ -142,7 +142,16 @@ describe("what is no term", () => {
 
   it("cannot be constructed either", () => {
     const n = atom("n@h");
-    const fun = { arity: 1, uniq: Buffer.alloc(16), index: 0, module: n, oldIndex: 0, oldUniq: 0, creator: new Pid(n, 0, 0, 0), free: [] };
+    const fun = {
+      arity: 1,
+      uniq: Buffer.alloc(16),
+      index: 0,
+      module: n,
+      oldIndex: 0,
+      oldUniq: 0,
+      creator: new Pid(n, 0, 0, 0),
+      free: [],
+    };
     const constructions: (() => unknown)[] = [
       () => new Pid(n, -1, 0, 0),
       () => new Pid(n, 0, 2 ** 32, 0),
@@ -167,7 +176,8 @@ describe("what is no term", () => {
       () => new NativeRecord(n, n, [n], [], { exported: true }),
       () => new NativeRecord(n, n, [n, n], [1, 2], { exported: true }),
     ];
-    for (const construct of constructions) expect(codeOf(construct), construct.toString()).toBe("ETF_UNREPRESENTABLE");
+    for (const construct of constructions)
+      expect(codeOf(construct), construct.toString()).toBe("ETF_UNREPRESENTABLE");
     expect(new Fun(fun).free).toEqual([]);
     expect(new BitString(Buffer.from([0xff]), 3).bytes).toEqual(Buffer.from([0xe0]));
   });

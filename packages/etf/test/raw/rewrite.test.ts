@@ -1,4 +1,15 @@
-import { atom, decode, encode, equals, type Fun, Pid, type Term, TermMap, TermReader, TermWriter } from "@isthmus/etf";
+import {
+  atom,
+  decode,
+  encode,
+  equals,
+  type Fun,
+  Pid,
+  type Term,
+  TermMap,
+  TermReader,
+  TermWriter,
+} from "@isthmus/etf";
 import { type IdentityTranslator, rewriteTerm } from "@isthmus/etf/raw";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -7,9 +18,15 @@ import { codeOf, hex } from "../support/code.ts";
 
 const keep: IdentityTranslator = { identity: () => null };
 const bridge = atom("bridge@127.0.0.1");
-const toBridge: IdentityTranslator = { identity: (_, creation) => ({ node: bridge, creation: creation + 1000 }) };
+const toBridge: IdentityTranslator = {
+  identity: (_, creation) => ({ node: bridge, creation: creation + 1000 }),
+};
 
-function rewrite(bytes: Buffer, translator: IdentityTranslator, atomRefs?: Parameters<typeof rewriteTerm>[5]): string {
+function rewrite(
+  bytes: Buffer,
+  translator: IdentityTranslator,
+  atomRefs?: Parameters<typeof rewriteTerm>[5],
+): string {
   const writer = new TermWriter();
   writer.u8(255);
   const end = rewriteTerm(bytes, 0, bytes.length, writer, translator, atomRefs);
@@ -27,13 +44,23 @@ describe("an identifier", () => {
     ["NEW_PORT_EXT", `59 ${name} 00000001 00000007`, `59 ${stranger} 00000001 000003ef`],
     ["PORT_EXT", `66 ${name} 00000001 02`, `59 ${stranger} 00000001 000003ea`],
     ["V4_PORT_EXT", `78 ${name} 0102030405060708 00000007`, `78 ${stranger} 0102030405060708 000003ef`],
-    ["NEWER_REFERENCE_EXT", `5a 0002 ${name} 00000007 00000001 00000002`, `5a 0002 ${stranger} 000003ef 00000001 00000002`],
-    ["NEW_REFERENCE_EXT", `72 0002 ${name} 01 00000001 00000002`, `5a 0002 ${stranger} 000003e9 00000001 00000002`],
+    [
+      "NEWER_REFERENCE_EXT",
+      `5a 0002 ${name} 00000007 00000001 00000002`,
+      `5a 0002 ${stranger} 000003ef 00000001 00000002`,
+    ],
+    [
+      "NEW_REFERENCE_EXT",
+      `72 0002 ${name} 01 00000001 00000002`,
+      `5a 0002 ${stranger} 000003e9 00000001 00000002`,
+    ],
     ["REFERENCE_EXT", `65 ${name} 00000009 01`, `5a 0001 ${stranger} 000003e9 00000009`],
   ])("%s changes node and creation, and nothing else", (_, from, to) => {
     expect(rewrite(hex(from), toBridge)).toBe(hex(to).toString("hex"));
     // also between other terms
-    expect(rewrite(hex(`68 03 61 01 ${from} 61 02`), toBridge)).toBe(hex(`68 03 61 01 ${to} 61 02`).toString("hex"));
+    expect(rewrite(hex(`68 03 61 01 ${from} 61 02`), toBridge)).toBe(
+      hex(`68 03 61 01 ${to} 61 02`).toString("hex"),
+    );
   });
 
   it.each([
@@ -43,7 +70,11 @@ describe("an identifier", () => {
     ["NEW_REFERENCE_EXT", `72 0001 ${name} 01 00000001`, `5a 0001 ${name} 00000001 00000001`],
     ["REFERENCE_EXT", `65 ${name} 00000009 01`, `5a 0001 ${name} 00000001 00000009`],
     ["a cached node name", "58 52 00 00000001 00000002 00000007", `58 ${name} 00000001 00000002 00000007`],
-    ["a cached node name of a reference", "5a 0001 52 00 00000001 00000002", `5a 0001 ${name} 00000001 00000002`],
+    [
+      "a cached node name of a reference",
+      "5a 0001 52 00 00000001 00000002",
+      `5a 0001 ${name} 00000001 00000002`,
+    ],
   ])("%s takes its present form even when it stays", (_, from, to) => {
     expect(rewrite(hex(from), keep, [atom("n@h")])).toBe(hex(to).toString("hex"));
   });
@@ -51,7 +82,12 @@ describe("an identifier", () => {
   it("is asked about once while the same incarnation repeats", () => {
     const asked: string[] = [];
     const pids = [1, 2, 3].map((id) => new Pid(atom("n@h"), id, 0, 7));
-    const bytes = encode([...pids, new Pid(atom("n@h"), 1, 0, 8), new Pid(atom("m@h"), 1, 0, 8), ...pids]).subarray(1);
+    const bytes = encode([
+      ...pids,
+      new Pid(atom("n@h"), 1, 0, 8),
+      new Pid(atom("m@h"), 1, 0, 8),
+      ...pids,
+    ]).subarray(1);
     rewrite(bytes, {
       identity(node, creation) {
         asked.push(`${node.text}:${creation}`);
@@ -91,7 +127,9 @@ describe("everything else", () => {
   });
 
   it("writes compressed terms plain, and finds their end", () => {
-    const packed = encode(new Array(500).fill(new Pid(atom("n@h"), 1, 2, 3)), { compressed: true }).subarray(1);
+    const packed = encode(new Array(500).fill(new Pid(atom("n@h"), 1, 2, 3)), { compressed: true }).subarray(
+      1,
+    );
     expect(packed[0]).toBe(80);
     const bytes = Buffer.concat([packed, hex("61 07")]);
     const writer = new TermWriter();
@@ -117,7 +155,11 @@ describe("a fun", () => {
     ["without free variables", "", 0],
     ["with a captured pid", pid, 1],
     ["with a fun that has captured a pid", fun(0, pid, 1).toString("hex"), 1],
-    ["with a list of funs", `6c 00000002 ${fun(0, pid, 1).toString("hex")} ${fun(0, "", 0).toString("hex")} 6a`, 1],
+    [
+      "with a list of funs",
+      `6c 00000002 ${fun(0, pid, 1).toString("hex")} ${fun(0, "", 0).toString("hex")} 6a`,
+      1,
+    ],
   ])("%s has all pids translated and its size set", (_, free, count) => {
     const refs = [atom("some_module"), atom("n@h")];
     const bytes = fun(12_345, free, count);
@@ -168,7 +210,11 @@ describe("what cannot be passed on", () => {
     ["the same key twice", "74 00000002 77 01 61 61 01 77 01 61 61 02", "ETF_DUPLICATE_KEY"],
     ["the same key in two forms", "74 00000002 77 01 61 61 01 64 0001 61 61 02", "ETF_DUPLICATE_KEY"],
     ["the same integer in two forms", "74 00000002 61 05 61 01 6e 01 00 05 61 02", "ETF_DUPLICATE_KEY"],
-    ["the same list in two forms", "74 00000002 6b 0001 05 61 01 6c 00000001 61 05 6a 61 02", "ETF_DUPLICATE_KEY"],
+    [
+      "the same list in two forms",
+      "74 00000002 6b 0001 05 61 01 6c 00000001 61 05 6a 61 02",
+      "ETF_DUPLICATE_KEY",
+    ],
     [
       "the same map as key twice",
       "74 00000002 74 00000002 61 01 61 02 61 03 61 04 61 00 74 00000002 61 03 61 04 61 01 61 02 61 00",
@@ -177,7 +223,11 @@ describe("what cannot be passed on", () => {
     ["a surrogate in an atom", "77 03 eda080", "ETF_ATOM_INVALID"],
     ["an overlong atom", "77 02 c080", "ETF_ATOM_INVALID"],
     ["an atom of 256 characters", `76 0100 ${"61".repeat(256)}`, "ETF_ATOM_INVALID"],
-    ["a record with a field twice", "43 00000002 01 77 01 6d 77 01 72 77 01 78 77 01 78 61 01 61 02", "ETF_MALFORMED"],
+    [
+      "a record with a field twice",
+      "43 00000002 01 77 01 6d 77 01 72 77 01 78 77 01 78 61 01 61 02",
+      "ETF_MALFORMED",
+    ],
     ["a record with unknown flags", "43 00000000 02 77 01 6d 77 01 72", "ETF_MALFORMED"],
     ["LOCAL_EXT", "79 00000000 61 01", "ETF_TAG_UNKNOWN"],
     ["FUN_EXT", "75 00000000", "ETF_TAG_UNKNOWN"],
@@ -193,7 +243,11 @@ describe("what cannot be passed on", () => {
       }),
     ).toBe(code);
     // as the value of a map with one key, as its key, and as the last of many keys
-    for (const around of [`74 00000001 61 01 ${bytes}`, `74 00000001 ${bytes} 61 01`, `74 00000002 61 01 61 01 ${bytes} 61 01`]) {
+    for (const around of [
+      `74 00000001 61 01 ${bytes}`,
+      `74 00000001 ${bytes} 61 01`,
+      `74 00000002 61 01 61 01 ${bytes} 61 01`,
+    ]) {
       expect(codeOf(() => rewrite(hex(around), keep))).toBe(code);
     }
   });
@@ -226,9 +280,23 @@ describe("what cannot be passed on", () => {
 describe("maps that are keys of maps", () => {
   it("nested ten thousand deep, with a neighbour on each level, take no time worth attacking", () => {
     // each level compares its two keys, which are maps of two keys again
-    const small = (): Term => new TermMap([[1, 1], [2, 2]]);
+    const small = (): Term =>
+      new TermMap([
+        [1, 1],
+        [2, 2],
+      ]);
     let term: Term = small();
-    for (let i = 0; i < 4_000; i++) term = new TermMap([[term, 1], [new TermMap([[small(), 1], [i, 2]]), 1]]);
+    for (let i = 0; i < 4_000; i++)
+      term = new TermMap([
+        [term, 1],
+        [
+          new TermMap([
+            [small(), 1],
+            [i, 2],
+          ]),
+          1,
+        ],
+      ]);
     const bytes = encode(term).subarray(1);
     expect(rewrite(bytes, keep)).toBe(bytes.toString("hex"));
     const reader = new TermReader();

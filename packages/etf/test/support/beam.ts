@@ -43,7 +43,14 @@ export class Beam {
 
   private constructor(erl: string) {
     const source = `Port = open_port({fd, 0, 1}, [{packet, 4}, binary, eof]), ${SERVER}`;
-    this.#process = spawn(erl, ["-noinput", "-noshell", "+sbwt", "none", "-eval", source.replaceAll(/\s+/g, " ")]);
+    this.#process = spawn(erl, [
+      "-noinput",
+      "-noshell",
+      "+sbwt",
+      "none",
+      "-eval",
+      source.replaceAll(/\s+/g, " "),
+    ]);
     const splitter = new FrameSplitter({
       lengthBytes: 4,
       maxFrameBytes: 1 << 28,
@@ -60,7 +67,8 @@ export class Beam {
   /** @param release 0 for the `erl` in PATH; otherwise the folder is taken from ISTHMUS_OTP_<release> */
   static async start(release: number): Promise<Beam> {
     const folder = process.env[`ISTHMUS_OTP_${release}`];
-    if (release !== 0 && folder === undefined) throw new Error(`Set ISTHMUS_OTP_${release} to the folder with bin/erl.`);
+    if (release !== 0 && folder === undefined)
+      throw new Error(`Set ISTHMUS_OTP_${release} to the folder with bin/erl.`);
     const erl = folder === undefined ? "erl" : path.join(folder, "bin", "erl");
     if (folder !== undefined && !existsSync(erl)) throw new Error(`There is no ${erl}.`);
     const beam = new Beam(erl);

@@ -57,14 +57,32 @@ describe("keys", () => {
     ["texts", "é", Buffer.from("é")],
     ["booleans", true, atom("true")],
     ["tuples", tuple(1, [2]), tuple(1, [2])],
-    ["maps in another order", new TermMap([[1, 1], [2, 2]]), new TermMap([[2, 2], [1, 1]])],
+    [
+      "maps in another order",
+      new TermMap([
+        [1, 1],
+        [2, 2],
+      ]),
+      new TermMap([
+        [2, 2],
+        [1, 1],
+      ]),
+    ],
     ["floats", new Float(1), new Float(1)],
   ])("that are the same %s are refused", (_, a, b) => {
     const filler = Array.from({ length: 30 }, (_unused, index) => [`filler ${index}`, 0] as const);
-    for (const entries of [[[a, 1], [b, 2]] as const, [[a, 1], ...filler, [b, 2]] as const]) {
+    for (const entries of [
+      [
+        [a, 1],
+        [b, 2],
+      ] as const,
+      [[a, 1], ...filler, [b, 2]] as const,
+    ]) {
       expect(codeOf(() => new TermMap(entries))).toBe("ETF_DUPLICATE_KEY");
       // two keys of a Map of the program's own are different objects
-      expect(codeOf(() => encode(new Map(entries)))).toBe(new Map(entries).size === entries.length ? "ETF_DUPLICATE_KEY" : undefined);
+      expect(codeOf(() => encode(new Map(entries)))).toBe(
+        new Map(entries).size === entries.length ? "ETF_DUPLICATE_KEY" : undefined,
+      );
     }
   });
 

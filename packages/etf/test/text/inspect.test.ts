@@ -57,7 +57,14 @@ describe("inspectTerm", () => {
     [new ImproperList([1, 2], 3), "[1, 2 | 3]", "[1, 2 | 3]"],
     [tuple(atom("a"), tuple()), "{a, {}}", "{:a, {}}"],
     [new TermMap([[1, atom("x")]]), "#{1 => x}", "%{1 => :x}"],
-    [new TermMap([[atom("a"), 1], [atom("b c"), []]]), "#{a => 1, 'b c' => []}", '%{a: 1, "b c": []}'],
+    [
+      new TermMap([
+        [atom("a"), 1],
+        [atom("b c"), []],
+      ]),
+      "#{a => 1, 'b c' => []}",
+      '%{a: 1, "b c": []}',
+    ],
     [new Map<Term, Term>([["k", 1]]), '#{<<"k">> => 1}', '%{"k" => 1}'],
     [new ExportFun(atom("lists"), atom("map"), 2), "fun lists:map/2", "&:lists.map/2"],
     [pid, "#Pid<a@h.12.0:7>", "#PID<a@h.12.0:7>"],

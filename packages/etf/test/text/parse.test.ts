@@ -1,8 +1,8 @@
 import {
   atom,
   BitString,
-  equals,
   ExportFun,
+  equals,
   Float,
   ImproperList,
   inspectTerm,
@@ -63,7 +63,13 @@ describe("Erlang literals", () => {
     ["{}", tuple()],
     ["{ok, {1, []}}", tuple(atom("ok"), tuple(1, []))],
     ["#{}", new TermMap()],
-    ["#{a => 1, {b} => #{}}", new TermMap([[atom("a"), 1], [tuple(atom("b")), new TermMap()]])],
+    [
+      "#{a => 1, {b} => #{}}",
+      new TermMap([
+        [atom("a"), 1],
+        [tuple(atom("b")), new TermMap()],
+      ]),
+    ],
     ["fun lists:map/2", new ExportFun(atom("lists"), atom("map"), 2)],
     ["fun 'Elixir.A':'b c'/0", new ExportFun(atom("Elixir.A"), atom("b c"), 0)],
     ["fun_of", atom("fun_of")],
@@ -103,7 +109,13 @@ describe("Elixir literals", () => {
     ["[1 | 2]", new ImproperList([1], 2)],
     ["{:ok, {}}", tuple(atom("ok"), tuple())],
     ["%{}", new TermMap()],
-    ['%{"k" => 1, a: 2}', new TermMap([[text("k"), 1], [atom("a"), 2]])],
+    [
+      '%{"k" => 1, a: 2}',
+      new TermMap([
+        [text("k"), 1],
+        [atom("a"), 2],
+      ]),
+    ],
     ["%{1 => %{x: Foo}}", new TermMap([[1, new TermMap([[atom("x"), atom("Elixir.Foo")]])]])],
     ["&Enum.map/2", new ExportFun(atom("Elixir.Enum"), atom("map"), 2)],
     ["&:lists.map/2", new ExportFun(atom("lists"), atom("map"), 2)],
@@ -146,7 +158,9 @@ describe("what is no literal", () => {
   });
 
   it("is refused with line and column", () => {
-    expect(() => parseTerm("[1,\n  2,\n  ?]")).toThrow(expect.objectContaining({ context: { line: 3, column: 3 } }));
+    expect(() => parseTerm("[1,\n  2,\n  ?]")).toThrow(
+      expect.objectContaining({ context: { line: 3, column: 3 } }),
+    );
   });
 
   it("is refused for its keys and atoms too", () => {

@@ -4,7 +4,10 @@ import { createLogger, type LogOptions } from "../../log.ts";
 import { EXIT } from "../exit-status.ts";
 
 /** `isthmus run`: resolves with the exit status when a signal has ended it. A second signal ends it at once. */
-export async function run(file: string, options: { readonly logLevel?: string; readonly logFormat?: string }): Promise<number> {
+export async function run(
+  file: string,
+  options: { readonly logLevel?: string; readonly logFormat?: string },
+): Promise<number> {
   const config = loadConfig(file);
   const logger = createLogger({
     level: (options.logLevel as LogOptions["level"] | undefined) ?? config.log.level,
