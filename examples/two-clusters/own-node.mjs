@@ -83,7 +83,7 @@ const answers = {
 };
 
 const say = (command, term) =>
-  process.stdout.write(`${command}\t${inspectTerm(term, { syntax: "erlang" })}\n`);
+  process.stdout.write(`${command}\t${inspectTerm(term, { syntax: "erlang" }).replaceAll(", ", ",")}\n`);
 say("ready", atom(node.name));
 for await (const line of createInterface({ input: process.stdin })) {
   const command = line.trim();

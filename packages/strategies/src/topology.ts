@@ -88,9 +88,10 @@ class RunningTopology implements Topology {
   readonly #listeners = new Set<TopologyListener>();
   readonly #events: DiallerEvents;
   readonly #unsubscribe: (() => void) | undefined;
-  readonly #started: Promise<void>;
   #round: Timer;
   #discoveryError: IsthmusError | undefined;
+  /** Whether the strategy's `start` was called: before that it is left alone. */
+  #begun = false;
   #stopped: Promise<void> | undefined;
 
   constructor(options: TopologyOptions) {
@@ -108,7 +109,7 @@ class RunningTopology implements Topology {
     });
     this.#round = this.#nextRound();
     // In a microtask, so that listeners can be added first, and so that a throw and a rejection are one thing.
-    this.#started = Promise.resolve().then(() => this.#startStrategy());
+    queueMicrotask(() => this.#startStrategy());
   }
 
   status(): TopologyStatus {
@@ -136,6 +137,7 @@ class RunningTopology implements Topology {
     if (this.#abort.signal.aborted) return;
     for (const dialler of this.#diallers.values()) dialler.hurry();
     this.#observe();
+    if (!this.#begun) return;
     try {
       this.#options.strategy.refresh?.();
     } catch (error) {
@@ -161,7 +163,7 @@ class RunningTopology implements Topology {
     this.#unsubscribe?.();
     this.#listeners.clear();
     for (const dialler of this.#diallers.values()) dialler.end();
-    await this.#started;
+    if (!this.#begun) return;
     try {
       await strategy.stop();
     } catch (error) {
@@ -169,10 +171,11 @@ class RunningTopology implements Topology {
     }
   }
 
-  async #startStrategy(): Promise<void> {
+  #startStrategy(): void {
     const { strategy, hooks } = this.#options;
     const { signal } = this.#abort;
     if (signal.aborted) return;
+    this.#begun = true;
     // Not waited for: a strategy may take any time until its first answer, and `stop` must not wait for that.
     const started = (async () =>
       strategy.start({

@@ -8,19 +8,19 @@ import type { Reference } from "../terms/reference.ts";
 
 export type Numeric = number | bigint | Float;
 
-/** By value, exactly, also between integers and floats; when `exact`, `1` comes before `1.0` and `-0.0` before `0.0`. */
+/**
+ * By value, without rounding. When `exact`, as for the keys of a map: all integers come before all floats, and `-0.0`
+ * before `0.0`.
+ */
 export function compareNumbers(a: Numeric, b: Numeric, exact: boolean): number {
   const x = typeof a === "object" ? a.value : a;
   const y = typeof b === "object" ? b.value : b;
-  if (x < y) return -1;
-  if (x > y) return 1;
-  if (!exact) return 0;
-  const floatA = isFloat(a);
-  const floatB = isFloat(b);
-  if (floatA !== floatB) return floatB ? -1 : 1;
-  // only floats know -0.0
-  if (!floatA || x !== 0 || Object.is(x, y)) return 0;
-  return Object.is(x, -0) ? -1 : 1;
+  if (exact) {
+    const floatA = isFloat(a);
+    if (floatA !== isFloat(b)) return floatA ? 1 : -1;
+    if (floatA && x === 0 && y === 0) return Number(Object.is(y, -0)) - Number(Object.is(x, -0));
+  }
+  return x < y ? -1 : x > y ? 1 : 0;
 }
 
 function isFloat(n: Numeric): boolean {

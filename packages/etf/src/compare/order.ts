@@ -66,8 +66,8 @@ export function compareTerms(a: Term, b: Term): number {
 }
 
 /**
- * The order in which a map has its keys: as {@link compareTerms}, but integers come before floats of the same value, so
- * that only terms which are `=:=` are equal. `-0.0` and `0.0` differ, as on OTP 27.
+ * The order in which a map has its keys: as {@link compareTerms}, but all integers come before all floats, so that only
+ * terms which are `=:=` are equal. `-0.0` and `0.0` differ, as on OTP 27.
  * @throws IsthmusError `ETF_UNREPRESENTABLE` for a value that is no term
  */
 export function compareTermsExact(a: Term, b: Term): number {

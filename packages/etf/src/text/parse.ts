@@ -99,8 +99,7 @@ abstract class TermParser {
           for (const byte of this.#binaryText(scanner.quoted('"'))) push(BigInt(byte), 8);
         } else {
           const value = takeNumber(scanner, colon === "::");
-          if (typeof value !== "number" && typeof value !== "bigint")
-            throw scanner.error("a byte is missing");
+          if (typeof value !== "bigint" && !Number.isInteger(value)) throw scanner.error("a byte is missing");
           const size = scanner.take(colon) ? Number(scanner.match(/\d{1,5}/y) ?? "0") : 8;
           if (size === 0) throw scanner.error("a size is missing");
           push(BigInt(value as number | bigint), size);

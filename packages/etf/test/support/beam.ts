@@ -1,6 +1,7 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { FrameSplitter } from "@isthmus/wire";
 
 /**
@@ -15,7 +16,7 @@ Loop = fun Loop() ->
     {Port, {data, <<Command, Bytes/binary>>}} ->
       Reply = try
         case Command of
-          0 -> Term = binary_to_term(Bytes), [0, term_to_binary(Term, [{minor_version, 2}])];
+          0 -> Term = binary_to_term(Bytes), [0, term_to_binary(Term)];
           1 -> [0, term_to_binary([Order(A, B) || {A, B} <- binary_to_term(Bytes)])];
           2 ->
             {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Bytes)),
@@ -37,31 +38,33 @@ Loop().
 
 /** A BEAM that decodes, encodes and compares for the tests, over its standard input and output. */
 export class Beam {
-  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #process: ChildProcess;
+  readonly #input: Writable;
   readonly #waiting: { resolve: (bytes: Buffer) => void; reject: (error: Error) => void }[] = [];
-  #stderr = "";
+  #said = "";
 
   private constructor(erl: string) {
-    const source = `Port = open_port({fd, 0, 1}, [{packet, 4}, binary, eof]), ${SERVER}`;
-    this.#process = spawn(erl, [
-      "-noinput",
-      "-noshell",
-      "+sbwt",
-      "none",
-      "-eval",
-      source.replaceAll(/\s+/g, " "),
-    ]);
+    const source = `Port = open_port({fd, 3, 4}, [{packet, 4}, binary, eof]), ${SERVER}`;
+    // not over standard output: that is where the BEAM prints what goes wrong
+    this.#process = spawn(erl, ["-noinput", "+sbwt", "none", "-eval", source.replaceAll(/\s+/g, " ")], {
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+    });
+    this.#input = this.#process.stdio[3] as Writable;
     const splitter = new FrameSplitter({
       lengthBytes: 4,
       maxFrameBytes: 1 << 28,
       onFrame: (bytes, start, end) => this.#answer(bytes.subarray(start, end)),
     });
-    this.#process.stdout.on("data", (chunk: Buffer) => splitter.push(chunk));
-    this.#process.stderr.on("data", (chunk: Buffer) => {
-      this.#stderr += chunk.toString();
-    });
+    (this.#process.stdio[4] as Readable).on("data", (chunk: Buffer) => splitter.push(chunk));
+    for (const said of [this.#process.stdout, this.#process.stderr]) {
+      said?.on("data", (chunk: Buffer) => {
+        this.#said += chunk.toString();
+      });
+    }
+    // a BEAM that is gone is reported by its exit
+    this.#input.on("error", () => {});
     this.#process.once("error", (error) => this.#fail(error));
-    this.#process.once("exit", () => this.#fail(new Error(`erl ended early: ${this.#stderr}`)));
+    this.#process.once("exit", () => this.#fail(new Error(`erl ended early: ${this.#said}`)));
   }
 
   /** @param release 0 for the `erl` in PATH; otherwise the folder is taken from ISTHMUS_OTP_<release> */
@@ -107,7 +110,7 @@ export class Beam {
   async stop(): Promise<void> {
     this.#process.removeAllListeners("exit");
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
-    this.#process.stdin.end();
+    this.#input.end();
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), 5_000);
     await ended;
     clearTimeout(timer);
@@ -117,7 +120,7 @@ export class Beam {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(bytes.length + 1);
     head[4] = command;
-    this.#process.stdin.write(Buffer.concat([head, bytes]));
+    this.#input.write(Buffer.concat([head, bytes]));
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
