@@ -12,8 +12,8 @@ import {
   tlsServerOptions,
 } from "@isthmus/dist-handshake";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { FakeClock } from "../../../test/support/fake-clock.ts";
 import { type Certificate, Certificates } from "./support/certificates.ts";
-import { FakeClock } from "./support/fake-clock.ts";
 import { node } from "./support/nodes.ts";
 
 const code = (expected: string) => expect.objectContaining({ code: expected });

@@ -1,11 +1,11 @@
 import type { Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { FakeClock } from "../../../test/support/fake-clock.ts";
 import type { EpmdServer } from "../src/embedded-server.ts";
 import { type RegisterOptions, type RegistrationChange, register } from "../src/registration.ts";
 import { encodeAlive2Reply } from "../src/replies.ts";
 import { startEpmdServer } from "../src/server.ts";
 import { code } from "./support/code.ts";
-import { FakeClock } from "./support/fake-clock.ts";
 import { freePort, ScriptedServer } from "./support/tcp.ts";
 
 const open: { close(): Promise<void> }[] = [];
@@ -189,7 +189,7 @@ describe("a registration that is kept", () => {
     const { registration, types } = await kept(server.port, { keep: false, clock });
     await server.close();
     await expect.poll(types).toEqual(["lost"]);
-    expect(clock.running).toBe(0);
+    expect(clock.pending).toBe(0);
     expect(registration.registered).toBe(false);
     await registration.close();
   });
@@ -220,9 +220,9 @@ describe("a registration that is kept", () => {
     const first = await kept(waiting.port, { clock });
     await waiting.close();
     await expect.poll(first.types).toEqual(["lost"]);
-    expect(clock.running).toBe(1);
+    expect(clock.pending).toBe(1);
     await first.registration.close();
-    expect(clock.running).toBe(0);
+    expect(clock.pending).toBe(0);
 
     const sockets: Socket[] = [];
     const port = await scripted((socket) => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { FakeClock } from "../../../test/support/fake-clock.ts";
 import { dump, kill, listNames, lookupPort, stopNode } from "../src/client.ts";
 import type { EpmdServer, EpmdServerOptions } from "../src/embedded-server.ts";
 import { register } from "../src/registration.ts";
@@ -8,7 +9,6 @@ import { encodeAlive2Request, encodePort2Request } from "../src/requests.ts";
 import { ensureEpmdServer, startEpmdServer } from "../src/server.ts";
 import { framed } from "./support/chunks.ts";
 import { code } from "./support/code.ts";
-import { FakeClock } from "./support/fake-clock.ts";
 import { freePort, RawPeer, ScriptedServer } from "./support/tcp.ts";
 
 const open: { close(): Promise<void> }[] = [];
@@ -136,7 +136,7 @@ describe("startEpmdServer", () => {
     await refused.send(encodeAlive2Request({ name: "a", port: 1 })).receive(6);
     const slow = await peer(server.port);
     slow.send(framed("n").subarray(0, 2));
-    await expect.poll(() => clock.running).toBe(1);
+    await expect.poll(() => clock.pending).toBe(1);
     clock.advance(999);
     await lookupPort("a", { port: server.port });
     expect(slow.socket.closed).toBe(false);

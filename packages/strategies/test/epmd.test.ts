@@ -1,6 +1,6 @@
 import { epmd } from "@isthmus/strategies";
 import { describe, expect, it } from "vitest";
-import { FakeClock } from "./support/fake-clock.ts";
+import { FakeClock } from "../../../test/support/fake-clock.ts";
 import { recordingLogger } from "./support/fake-cluster.ts";
 
 describe("the strategy epmd", () => {

@@ -1,7 +1,7 @@
 import { epmd, startTopology, type TopologyEvent, type TopologyOptions } from "@isthmus/strategies";
 import { IsthmusError } from "@isthmus/wire";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FakeClock } from "./support/fake-clock.ts";
+import { FakeClock } from "../../../test/support/fake-clock.ts";
 import { FakeCluster, FakeStrategy, recordingLogger, settled } from "./support/fake-cluster.ts";
 
 const refused = (code = "NO_CONNECTION") => new IsthmusError(code, `It says ${code}.`);

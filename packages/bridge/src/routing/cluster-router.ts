@@ -649,9 +649,11 @@ export class ClusterRouter implements SignalRouter, Place {
     to.#waitingBytes += size;
     to.node.whenConnected(node, (connection) => {
       to.#waitingBytes -= size;
-      if (source.closeReason !== undefined && copy.kind !== SIGNAL.SEND && copy.kind !== SIGNAL.EXIT2) return;
+      // a sender that is gone can no longer watch or link anything; what it has sent still counts
+      const late =
+        source.closeReason !== undefined && copy.kind !== SIGNAL.SEND && copy.kind !== SIGNAL.EXIT2;
       try {
-        deliver(copy, connection);
+        deliver(copy, late ? undefined : connection);
       } catch (error) {
         source.close(
           isIsthmusError(error)

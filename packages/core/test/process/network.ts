@@ -1,13 +1,13 @@
 import { HIDDEN_FULL } from "@isthmus/dist-handshake";
 import { type Atom, atom, type Term, TermWriter } from "@isthmus/etf";
 import { type Logger, silentLogger } from "@isthmus/wire";
+import { FakeClock } from "../../../../test/support/fake-clock.ts";
 import { FrameReader } from "../../src/channel/frame-reader.ts";
 import { SignalWriter } from "../../src/channel/signal-writer.ts";
 import type { Connection } from "../../src/net/connection.ts";
 import type { ProcessContext } from "../../src/process/context.ts";
 import type { Process, SpawnOptions } from "../../src/process/process.ts";
 import { ProcessTable, type ProcessTableOptions } from "../../src/process/table.ts";
-import { FakeClock } from "./fake-clock.ts";
 
 /** One direction of a connection: frames that were written and have not arrived yet. */
 interface Wire {

@@ -15,6 +15,16 @@ export function readU32(bytes: Buffer, at: number): number {
   );
 }
 
+/** A signed 32-bit field, which must lie within the input. */
+export function readI32(bytes: Buffer, at: number): number {
+  return (
+    ((bytes[at] as number) << 24) |
+    ((bytes[at + 1] as number) << 16) |
+    ((bytes[at + 2] as number) << 8) |
+    (bytes[at + 3] as number)
+  );
+}
+
 /** An unsigned 16-bit field, which must lie within the input. */
 export function readU16(bytes: Buffer, at: number): number {
   return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);

@@ -18,7 +18,7 @@ import { TermMap } from "../terms/term-map.ts";
 import { Tuple } from "../terms/tuple.ts";
 import { atomFromBytes } from "./atom-cache.ts";
 import { readMagnitude } from "./bignum.ts";
-import { checkOldWord, readOldCreation, readU16, readU32 } from "./fields.ts";
+import { checkOldWord, readI32, readOldCreation, readU16, readU32 } from "./fields.ts";
 import { inflateTerm } from "./inflate.ts";
 import { FLOAT_TEXT_BYTES, parseFloatText } from "./number-text.ts";
 import {
@@ -68,8 +68,11 @@ interface RecordHead {
  * @internal
  */
 export class TermDecoder {
+  /** The input. */
   bytes: Buffer;
+  /** Where the next term starts. */
   offset: number;
+  /** Where the input ends. */
   end: number;
   /** @internal */
   readonly limits: TermLimits;
@@ -95,6 +98,10 @@ export class TermDecoder {
     this.#copy = options?.copy ?? false;
   }
 
+  /**
+   * Starts on `bytes[start, end)`, which must lie within `bytes`.
+   * @param atomRefs the atoms that ATOM_CACHE_REF means (PROTOCOL section 4.3); without it the tag is refused
+   */
   reset(bytes: Buffer, start: number, end: number, atomRefs?: readonly Atom[]): void {
     this.bytes = bytes;
     this.offset = start;
@@ -102,6 +109,12 @@ export class TermDecoder {
     this.atomRefs = atomRefs ?? NO_ATOMS;
   }
 
+  /**
+   * Decodes the next term, compressed (tag 80) or not, without version byte.
+   * @throws IsthmusError `ETF_TRUNCATED`, `ETF_TAG_UNKNOWN`, `ETF_MALFORMED`, `ETF_ATOM_INVALID`, `ETF_DUPLICATE_KEY`,
+   * `ETF_UNEXPECTED_TERM`, `ETF_COMPRESSED_INVALID`, `ETF_DEPTH_LIMIT`, `ETF_ELEMENTS_LIMIT`, `ETF_BIGNUM_LIMIT`,
+   * `ETF_INFLATED_LIMIT`
+   */
   term(): Term {
     const bytes = this.bytes;
     const end = this.end;
@@ -131,12 +144,14 @@ export class TermDecoder {
           break;
         case 98: // INTEGER_EXT
           if (end - at < 4) throw truncatedAt(at);
-          value =
-            ((bytes[at] as number) << 24) |
-            ((bytes[at + 1] as number) << 16) |
-            ((bytes[at + 2] as number) << 8) |
-            (bytes[at + 3] as number);
+          value = readI32(bytes, at);
           at += 4;
+          // lists of integers are long: stay here while they go on
+          while (filled + 1 < size && bytes[at] === 98 && end - at >= 5) {
+            target[filled++] = value;
+            value = readI32(bytes, at + 1);
+            at += 5;
+          }
           break;
         case 119: {
           // SMALL_ATOM_UTF8_EXT
@@ -399,11 +414,12 @@ export class TermDecoder {
     }
   }
 
-  /** An atom, `true` and `false` included. */
+  /** An atom, `true` and `false` included. @throws IsthmusError `ETF_UNEXPECTED_TERM` for another term; as `term` */
   atom(): Atom {
     return this.atomAt(this.offset);
   }
 
+  /** A pid, in either form. @throws IsthmusError as {@link TermDecoder.atom} */
   pid(): Pid {
     const at = this.offset;
     const tag = this.#tag(at);
@@ -411,6 +427,7 @@ export class TermDecoder {
     return this.#pidAt(at);
   }
 
+  /** A reference, in any form. @throws IsthmusError as {@link TermDecoder.atom} */
   reference(): Reference {
     const at = this.offset;
     const tag = this.#tag(at);
@@ -433,6 +450,7 @@ export class TermDecoder {
     return readU32(this.bytes, at + 1);
   }
 
+  /** An integer, in any form. @throws IsthmusError as {@link TermDecoder.atom} */
   integer(): number | bigint {
     const at = this.offset;
     const tag = this.#tag(at);
@@ -458,7 +476,7 @@ export class TermDecoder {
     if (tag !== 98) throw unexpected("a small integer", tag, at);
     if (this.end - at < 5) throw truncatedAt(at + 1);
     this.offset = at + 5;
-    return readU32(bytes, at + 1) | 0;
+    return readI32(bytes, at + 1);
   }
 
   #bignum(): number | bigint {

@@ -1,11 +1,8 @@
 import type { TermWriter } from "../encode/term-writer.ts";
-import { completeLimits, DEFAULT_TERM_LIMITS, type TermLimits } from "../limits.ts";
+import type { TermLimits } from "../limits.ts";
 import type { Atom } from "../terms/atom.ts";
 import type { IdentityTranslator } from "./identity.ts";
-import { TermScanner } from "./scan.ts";
-
-/** Scanners not in use: a translator may itself rewrite a term. */
-const idle: TermScanner[] = [];
+import { giveBack, takeScanner } from "./scanner-pool.ts";
 
 /**
  * Copies the term in `bytes[start, end)` to the writer, without decoding it, with node and creation of every pid, port
@@ -30,14 +27,10 @@ export function rewriteTerm(
   atomRefs?: readonly Atom[],
   limits?: Partial<TermLimits>,
 ): number {
-  if (limits !== undefined) {
-    return new TermScanner(completeLimits(limits)).walk(bytes, start, end, atomRefs, writer, translator);
-  }
-  const scanner = idle.pop() ?? new TermScanner(DEFAULT_TERM_LIMITS);
+  const scanner = takeScanner(limits);
   try {
     return scanner.walk(bytes, start, end, atomRefs, writer, translator);
   } finally {
-    scanner.release();
-    idle.push(scanner);
+    giveBack(scanner);
   }
 }

@@ -45,6 +45,7 @@ const PAIRWISE_LIMIT = 12;
  * @internal
  */
 export class TermScanner {
+  readonly key: Partial<TermLimits>;
   readonly #decoder: TermDecoder;
   readonly #limits: TermLimits;
   // set for each walk
@@ -67,7 +68,9 @@ export class TermScanner {
   readonly #keys: number[] = [];
   readonly #decodedKeys = new Map<number, Term>();
 
-  constructor(limits: TermLimits) {
+  /** @param key what the pool knows this scanner by */
+  constructor(limits: TermLimits, key: Partial<TermLimits> = limits) {
+    this.key = key;
     this.#limits = limits;
     this.#decoder = new TermDecoder({ ...limits, maxDepth: Number.MAX_SAFE_INTEGER });
   }

@@ -1,8 +1,6 @@
-import { completeLimits, DEFAULT_TERM_LIMITS, type TermLimits } from "../limits.ts";
+import type { TermLimits } from "../limits.ts";
 import type { Atom } from "../terms/atom.ts";
-import { TermScanner } from "./scan.ts";
-
-let shared: TermScanner | undefined;
+import { giveBack, takeScanner } from "./scanner-pool.ts";
 
 /**
  * Where the term that starts at `offset` ends. Checks everything that the decoder checks and makes nothing.
@@ -16,12 +14,10 @@ export function skipTerm(
   limits?: Partial<TermLimits>,
   atomRefs?: readonly Atom[],
 ): number {
-  return scannerFor(limits).walk(bytes, offset, end, atomRefs, undefined, undefined);
-}
-
-/** The shared scanner, or one with limits of its own. A walk calls nothing that could start another one. */
-function scannerFor(limits: Partial<TermLimits> | undefined): TermScanner {
-  if (limits !== undefined) return new TermScanner(completeLimits(limits));
-  shared ??= new TermScanner(DEFAULT_TERM_LIMITS);
-  return shared;
+  const scanner = takeScanner(limits);
+  try {
+    return scanner.walk(bytes, offset, end, atomRefs, undefined, undefined);
+  } finally {
+    giveBack(scanner);
+  }
 }

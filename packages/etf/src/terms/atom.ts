@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { etfError } from "../errors.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
+import { TERM } from "./brand.ts";
 
 /** An atom holds at most 255 characters, code points not bytes (erts `MAX_ATOM_CHARACTERS`). */
 const MAX_CHARACTERS = 255;
@@ -42,6 +43,10 @@ export class Atom {
 
   toString(): string {
     return this.text;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

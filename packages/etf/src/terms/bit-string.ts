@@ -1,5 +1,6 @@
 import { etfError } from "../errors.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
+import { TERM } from "./brand.ts";
 
 /** A bit string whose length is no multiple of eight; the others are plain binaries. */
 export class BitString {
@@ -33,6 +34,10 @@ export class BitString {
   /** Length in bits. */
   get bitLength(): number {
     return (this.bytes.length - 1) * 8 + this.bits;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -1,6 +1,7 @@
 import { etfError } from "../errors.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 
 /** `fun Module:Function/Arity`. */
 export class ExportFun {
@@ -21,6 +22,10 @@ export class ExportFun {
     this.module = module;
     this.function = name;
     this.arity = arity;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

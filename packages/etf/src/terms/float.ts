@@ -1,5 +1,6 @@
 import { etfError } from "../errors.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
+import { TERM } from "./brand.ts";
 
 /**
  * A float whose value is whole, such as `1.0` or `-0.0`: as a plain `number` it would be taken for an integer. Floats
@@ -19,6 +20,10 @@ export class Float {
 
   valueOf(): number {
     return this.value;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -2,6 +2,7 @@ import { etfError } from "../errors.ts";
 import type { Term } from "../term.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 import type { Pid } from "./pid.ts";
 import { checkU32 } from "./range.ts";
 
@@ -60,6 +61,10 @@ export class Fun implements FunFields {
     this.oldUniq = fields.oldUniq;
     this.creator = fields.creator;
     this.free = fields.free;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -1,6 +1,7 @@
 import { etfError } from "../errors.ts";
 import type { Term } from "../term.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
+import { TERM } from "./brand.ts";
 
 /** A list that does not end in `[]`: `[a, b | tail]`. */
 export class ImproperList {
@@ -22,6 +23,10 @@ export class ImproperList {
     }
     this.elements = elements;
     this.tail = tail;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -1,6 +1,6 @@
-import type { Term } from "../term.ts";
 import type { Atom } from "./atom.ts";
 import type { BitString } from "./bit-string.ts";
+import { TERM } from "./brand.ts";
 import type { ExportFun } from "./export-fun.ts";
 import type { Float } from "./float.ts";
 import type { Fun } from "./fun.ts";
@@ -10,6 +10,7 @@ import type { NativeRecord } from "./native-record.ts";
 import type { Pid } from "./pid.ts";
 import type { Port } from "./port.ts";
 import type { Reference } from "./reference.ts";
+import type { TermMap } from "./term-map.ts";
 import type { Tuple } from "./tuple.ts";
 
 /** What a value is in Erlang. `list` includes `[]`, `binary` includes JavaScript strings, `atom` the booleans. */
@@ -32,7 +33,7 @@ export type TermKind =
   | "local";
 
 /** Those terms that are objects of this package's classes, told apart by their field `kind`. */
-export type TermObject =
+type TermObject =
   | Atom
   | BitString
   | ExportFun
@@ -44,6 +45,7 @@ export type TermObject =
   | Pid
   | Port
   | Reference
+  | TermMap
   | Tuple;
 
 /**
@@ -65,33 +67,9 @@ export function kindOf(value: unknown): TermKind | undefined {
       if (Array.isArray(value)) return "list";
       if (value instanceof Uint8Array) return "binary";
       if (value instanceof Map) return "map";
-      const kind = (value as Partial<TermObject>).kind;
-      return typeof kind === "string" && KINDS.has(kind) ? kind : undefined;
+      return TERM in value ? (value as TermObject).kind : undefined;
     }
     default:
       return undefined;
   }
-}
-
-const KINDS: ReadonlySet<string> = new Set([
-  "atom",
-  "bitstring",
-  "export",
-  "float",
-  "fun",
-  "improper",
-  "local",
-  "map",
-  "pid",
-  "port",
-  "record",
-  "reference",
-  "tuple",
-]);
-
-/** `kindOf` for a value whose type says that it is a term. */
-export function termKind(term: Term): TermKind {
-  const kind = kindOf(term);
-  if (kind === undefined) throw new TypeError("not a term");
-  return kind;
 }

@@ -1,4 +1,5 @@
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
+import { TERM } from "./brand.ts";
 
 /**
  * What `term_to_binary(Term, [local])` makes (LOCAL_EXT): only the node that made it can read it. It is kept as bytes,
@@ -11,6 +12,10 @@ export class LocalTerm {
 
   constructor(bytes: Buffer) {
     this.bytes = bytes;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

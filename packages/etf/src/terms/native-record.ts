@@ -2,6 +2,7 @@ import { etfError } from "../errors.ts";
 import type { Term } from "../term.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 
 /** A native record, which exists since OTP 29. Older nodes refuse it. */
 export class NativeRecord {
@@ -29,6 +30,10 @@ export class NativeRecord {
     this.exported = options.exported;
     this.fields = fields;
     this.values = values;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

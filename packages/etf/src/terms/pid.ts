@@ -1,5 +1,6 @@
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 import { checkU32 } from "./range.ts";
 
 /** A process identifier. The numbers are unsigned 32-bit. */
@@ -20,6 +21,10 @@ export class Pid {
     this.id = id;
     this.serial = serial;
     this.creation = creation;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -1,6 +1,7 @@
 import { etfError } from "../errors.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 import { checkU32 } from "./range.ts";
 
 const MAX_U64 = (1n << 64n) - 1n;
@@ -23,6 +24,10 @@ export class Port {
     this.node = node;
     this.id = id;
     this.creation = creation;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -1,6 +1,7 @@
 import { etfError } from "../errors.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 import { checkU32 } from "./range.ts";
 
 /** A reference has one to five words; BEAMs read beyond the input when told of none (PROTOCOL section 12). */
@@ -28,6 +29,10 @@ export class Reference {
     this.node = node;
     this.creation = creation;
     this.words = words;
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

@@ -3,6 +3,7 @@ import { etfError } from "../errors.ts";
 import type { Term } from "../term.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
 import type { Atom } from "./atom.ts";
+import { TERM } from "./brand.ts";
 import { hasDuplicateKeys } from "./map-keys.ts";
 
 /** Up to this many entries, looking at each is as fast as an index. */
@@ -75,6 +76,10 @@ export class TermMap implements ReadonlyMap<Term, Term> {
 
   [Symbol.iterator](): MapIterator<[Term, Term]> {
     return this.entries();
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

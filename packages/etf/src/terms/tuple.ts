@@ -1,5 +1,6 @@
 import type { Term } from "../term.ts";
 import { INSPECT, inspectCustom } from "../text/inspect.ts";
+import { TERM } from "./brand.ts";
 
 /** An Erlang tuple. */
 export class Tuple {
@@ -17,6 +18,10 @@ export class Tuple {
 
   [Symbol.iterator](): Iterator<Term> {
     return this.elements[Symbol.iterator]();
+  }
+
+  get [TERM](): true {
+    return true;
   }
 
   [INSPECT](depth: number, options: object): string {

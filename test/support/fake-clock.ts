@@ -1,12 +1,12 @@
 import type { Clock, Timer } from "@isthmus/wire";
 
-/** A clock that stands until it is moved. */
+/** A clock that stands until a test moves it. */
 export class FakeClock implements Clock {
   #now = 0;
   #timers: { at: number; run: () => void }[] = [];
 
-  /** How many timers are running. */
-  get running(): number {
+  /** Timers that have neither run nor been cancelled. */
+  get pending(): number {
     return this.#timers.length;
   }
 
