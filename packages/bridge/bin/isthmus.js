@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 const built = new URL("../dist/cli/main.js", import.meta.url);
 if (!existsSync(built)) {
   console.error(
-    "isthmus: it is not built yet. Run `npm start` or `pnpm build` in the project's folder first.",
+    "isthmus: it is not compiled yet. Run `npm start` or `pnpm build` in the folder of the project.",
   );
   process.exit(1);
 }

@@ -1,50 +1,76 @@
 import { readFileSync } from "node:fs";
-import { isIsthmusError } from "@isthmus/wire";
-import { Command, CommanderError, Option } from "commander";
+import { type IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { RunOptions } from "./commands/run.ts";
 import { EXIT, exitStatus } from "./exit-status.ts";
 
+const EXAMPLES = `
+Examples:
+  isthmus check isthmus.yaml     what is wrong with it, line by line, or what it would do
+  isthmus run isthmus.yaml       link the clusters until SIGTERM
+  isthmus names 10.0.0.11        the nodes that the epmd of a host knows
+
+Environment:
+  ERL_EPMD_PORT                  port of epmd where nothing else is said (4369)
+  NO_COLOR                       no colours on a terminal
+
+Exit status:
+  0 done, 1 failed, 2 wrong command line, 3 wrong configuration`;
+
 /**
- * The command `isthmus`. Commands are loaded when they are used.
+ * The command `isthmus`. What a command needs is loaded when it is used.
+ * @param args what follows the command's name
  * @returns the exit status; a command that runs until it is told to end resolves then
  */
 export async function main(args: readonly string[]): Promise<number> {
   let status: number = EXIT.OK;
+  const config = new Argument("<config>", "configuration file (YAML)");
   const program = new Command("isthmus")
     .description("Links BEAM clusters that never mesh.")
-    .version(version(), "-V, --version")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this")
     .exitOverride()
-    .showHelpAfterError("(isthmus --help shows how it is used)");
+    .showHelpAfterError("(isthmus --help shows how it is used)")
+    .addHelpText("after", EXAMPLES);
   program
     .command("run")
     .description("run the bridge that a configuration describes, until SIGTERM or SIGINT")
-    .argument("<config>", "configuration file (YAML)")
+    .addArgument(config)
     .addOption(
-      new Option("--log-level <level>", "what to log").choices(["debug", "info", "warn", "error", "silent"]),
-    )
-    .addOption(
-      new Option("--log-format <format>", "auto: readable on a terminal, JSON otherwise").choices([
-        "auto",
-        "json",
-        "pretty",
+      new Option("--log-level <level>", "overrides log.level").choices([
+        "debug",
+        "info",
+        "warn",
+        "error",
+        "silent",
       ]),
     )
-    .action(async (config: string, options: { logLevel?: string; logFormat?: string }) => {
-      status = await (await import("./commands/run.ts")).run(config, options);
+    .addOption(
+      new Option(
+        "--log-format <format>",
+        "overrides log.format; auto: readable on a terminal, else JSON",
+      ).choices(["auto", "json", "pretty"]),
+    )
+    .action(async (file: string, options: RunOptions) => {
+      const { run } = await import("./commands/run.ts");
+      status = await run(file, options);
     });
   program
     .command("check")
     .description("say what is wrong with a configuration, or what it would do")
-    .argument("<config>", "configuration file (YAML)")
-    .action(async (config: string) => {
-      status = (await import("./commands/check.ts")).check(config);
+    .addArgument(config)
+    .action(async (file: string) => {
+      const { check } = await import("./commands/check.ts");
+      status = check(file);
     });
   program
     .command("names")
     .description("list the nodes that epmd knows")
     .argument("[host]", "host whose epmd is asked", "127.0.0.1")
-    .option("--epmd-port <port>", "port of epmd (default: ERL_EPMD_PORT or 4369)")
-    .action(async (host: string, options: { epmdPort?: string }) => {
-      status = await (await import("./commands/names.ts")).names(host, options.epmdPort);
+    .option("--epmd-port <port>", "port of epmd (default: ERL_EPMD_PORT, or 4369)", port)
+    .action(async (host: string, options: { epmdPort?: number }) => {
+      const { names } = await import("./commands/names.ts");
+      status = await names(host, options.epmdPort);
     });
   try {
     await program.parseAsync(args, { from: "user" });
@@ -53,10 +79,25 @@ export async function main(args: readonly string[]): Promise<number> {
     // commander has written what there is to say
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.OK : EXIT.USAGE;
     if (!isIsthmusError(error)) throw error;
-    console.error(`isthmus: ${error.message}`);
-    if (error.cause instanceof Error) console.error(`  because: ${error.cause.message}`);
+    console.error(`isthmus: ${told(error)}`);
     return exitStatus(error.code);
   }
+}
+
+function told(error: IsthmusError): string {
+  // its problems say it all
+  if (error.code === "CONFIG_INVALID") return error.message;
+  const lines = [`${error.message} (${error.code})`];
+  for (let cause = error.cause; cause instanceof Error && lines.length < 5; cause = cause.cause) {
+    lines.push(`  because: ${cause.message}`);
+  }
+  return lines.join("\n");
+}
+
+function port(text: string): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= 1 && number <= 65_535) return number;
+  throw new InvalidArgumentError("It must be a port, 1 to 65535.");
 }
 
 function version(): string {

@@ -1,4 +1,8 @@
 import { IsthmusError } from "@isthmus/wire";
+import type { ConfigErrorCode } from "./errors.ts";
+
+/** Where something is, or should be: keys of maps and numbers of list items, from the top. */
+export type KeyPath = readonly (string | number)[];
 
 /** One thing that is wrong with a configuration file. */
 export interface ConfigProblem {
@@ -6,56 +10,46 @@ export interface ConfigProblem {
   readonly line: number;
   /** From 1. */
   readonly column: number;
-  /** Where in the file, as `clusters.shop.cookie`; empty for the file as a whole. */
+  /** Where in the file, as `clusters.shop.cookie` or `routes[0].to`; empty for the file as a whole. */
   readonly key: string;
-  /** What is wrong and how to mend it. */
+  /** What is wrong and how to mend it: the rest of a sentence that begins with the key. */
   readonly message: string;
 }
 
+/** A line as it may be shown, without secrets, and the column in it that stands for the problem's. */
+export interface ShownLine {
+  readonly text: string;
+  readonly column: number;
+}
+
 /**
- * All problems of a file as one error with code `CONFIG_INVALID`; `context.problems` has the list. The message shows
- * each with its line.
+ * All problems of a file as one error with code `CONFIG_INVALID`, in the order of the file; `context.problems` has
+ * the list. The message shows each with its line.
  */
-export function configInvalid(file: string, text: string, problems: readonly ConfigProblem[]): IsthmusError {
-  const lines = text.split(/\r?\n/);
+export function configInvalid(
+  file: string,
+  problems: readonly ConfigProblem[],
+  show: (problem: ConfigProblem) => ShownLine | undefined,
+): IsthmusError {
   const sorted = [...problems].sort((a, b) => a.line - b.line || a.column - b.column);
-  const shown = sorted.map(({ line, column, key, message }) => {
-    const source = lines[line - 1] ?? "";
-    const number = String(line);
-    const head = `${file}:${line}:${column}: ${key === "" ? "" : `${key} `}${message}`;
-    // a line may hold a cookie: only the key is shown
-    const visible = source.replace(/^(.*?\bcookie\s*:\s*)(?!\s*[{$]).+$/, "$1...");
-    if (visible.trim() === "") return head;
-    return `${head}\n  ${number} | ${visible}\n  ${" ".repeat(number.length)} | ${" ".repeat(Math.min(column - 1, visible.length))}^`;
-  });
   const count = sorted.length === 1 ? "one problem" : `${sorted.length} problems`;
-  return new IsthmusError("CONFIG_INVALID", `${file} has ${count}:\n\n${shown.join("\n\n")}`, {
+  const texts = sorted.map((problem) => {
+    const { line, column, key, message } = problem;
+    const head = `${file}:${line}:${column}: ${key === "" ? message : `${key} ${message}`}`;
+    const shown = show(problem);
+    if (shown === undefined || shown.text.trim() === "") return head;
+    const margin = " ".repeat(String(line).length);
+    // Tabs stay tabs, so that the caret stands where it should.
+    const before = shown.text.slice(0, shown.column - 1).replace(/[^\t]/g, " ");
+    return `${head}\n  ${line} | ${shown.text}\n  ${margin} | ${before}^`;
+  });
+  const code: ConfigErrorCode = "CONFIG_INVALID";
+  return new IsthmusError(code, `${file} has ${count}:\n\n${texts.join("\n\n")}`, {
     context: { file, problems: sorted },
   });
 }
 
-/** The word of `known` that `word` was most likely meant to be. */
-export function closest(word: string, known: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let least = Math.max(2, Math.ceil(word.length / 3)) + 1;
-  for (const candidate of known) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-function editDistance(a: string, b: string): number {
-  let before = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      row.push(Math.min(before[j]! + 1, row[j - 1]! + 1, before[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    }
-    before = row;
-  }
-  return before[b.length]!;
+/** `routes[0].to` */
+export function keyText(path: KeyPath): string {
+  return path.map((key, i) => (typeof key === "number" ? `[${key}]` : i === 0 ? key : `.${key}`)).join("");
 }

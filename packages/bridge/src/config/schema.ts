@@ -1,92 +1,182 @@
+import { isIsthmusError, parseNodeName } from "@isthmus/wire";
 import * as v from "valibot";
+import type { KeyPath } from "./problem.ts";
 
-// Messages are written here: what valibot says by itself is meant for programmers.
-const text = (what: string) => v.pipe(v.string(`must be ${what}`), v.nonEmpty(`must be ${what}, not empty`));
+// Each message is the rest of a sentence that begins with the key. What valibot says by itself is for programmers.
 
-/** A whole number, also as text, which is what an environment variable gives. */
-const whole = (what: string, min: number, max: number) =>
-  v.pipe(
-    v.union([v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))], `must be ${what}`),
-    v.integer(`must be ${what}`),
-    v.minValue(min, `must be ${what}`),
-    v.maxValue(max, `must be ${what}`),
+const NOT_A_MAP = "must be a map: keys with values.";
+
+/** True for what YAML calls a map. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const map = <const T extends v.ObjectEntries>(entries: T) =>
+  v.pipe(v.custom<Record<string, unknown>>(isRecord, NOT_A_MAP), v.strictObject(entries));
+
+const text = (what: string) =>
+  v.pipe(v.string(`must be ${what}.`), v.nonEmpty(`must be ${what}, and is empty.`));
+
+/** A whole number, also as a text: that is what an environment variable gives. */
+const whole = (what: string, min: number, max: number) => {
+  const message = `must be ${what}, ${min} to ${max}.`;
+  return v.pipe(
+    v.union([v.number(), v.pipe(v.string(), v.regex(/^\d{1,9}$/, message), v.transform(Number))], message),
+    v.integer(message),
+    v.minValue(min, message),
+    v.maxValue(max, message),
   );
-const port = (min: number) => whole(`a port number, ${min} to 65535`, min, 65_535);
-const object = <T extends v.ObjectEntries>(entries: T) => v.strictObject(entries);
+};
 
-const cookie = v.union(
-  [text("the cookie"), object({ file: text("the path of a file") }), object({ home: v.literal(true) })],
-  "must be the cookie itself, { file: PATH }, or { home: true } for ~/.erlang.cookie",
+const port = (min: number) => whole("a port", min, 65_535);
+
+const flag = v.pipe(
+  v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false."),
+  v.transform((value) => value === true || value === "true"),
 );
 
-const cluster = object({
-  node: text("a node name, as bridge@10.0.0.5"),
-  cookie,
-  listen: v.optional(object({ host: v.optional(text("an address")), port: v.optional(port(0)) })),
-  epmd: v.optional(
-    object({
-      host: v.optional(text("an address")),
-      port: v.optional(port(1)),
-      register: v.optional(v.boolean("must be true or false")),
-      embedded: v.optional(v.picklist(["auto", "always", "never"], "must be auto, always or never")),
-    }),
-  ),
-  discovery: v.optional(
-    object({
-      strategy: v.optional(v.literal("epmd", "must be epmd: other strategies are not there yet")),
-      hosts: v.array(text("a node name"), "must be a list of node names"),
-      ports: v.optional(v.record(text("a node name"), port(1), "must be a map of node names to ports")),
-    }),
-  ),
-  tick_time: v.optional(whole("seconds, 1 to 86400", 1, 86_400)),
-});
+const oneOf = <const T extends readonly string[]>(...words: T) =>
+  v.picklist(words, `must be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}.`);
 
-const route = object({
-  from: text("a cluster"),
-  to: text("a cluster"),
-  name: text("the registered name of the target process"),
-  as: v.optional(text("the name to export it under")),
-  node: v.optional(text("a node name")),
+/** Why `value` is not a node name; undefined when it is one. */
+function nodeNameProblem(value: string): string | undefined {
+  try {
+    parseNodeName(value);
+    return undefined;
+  } catch (error) {
+    if (!isIsthmusError(error)) throw error;
+    return error.message.slice(error.message.lastIndexOf("is not a node name"));
+  }
+}
+
+const nodeName = v.pipe(
+  v.string("must be a node name: name@host."),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const message = dataset.typed ? nodeNameProblem(dataset.value) : undefined;
+    if (message !== undefined) addIssue({ message });
+  }),
+);
+
+/** An atom holds at most 255 characters. */
+const registeredName = (what: string) =>
+  v.pipe(text(what), v.maxLength(255, "is longer than 255 characters."));
+
+const cookieText = v.pipe(
+  v.string("must be the cookie as text (in quotes when it is a number), { file: PATH }, or { home: true }."),
+  v.nonEmpty("is empty."),
+  v.maxLength(255, "is longer than 255 characters."),
+  v.check(
+    (value) => !hasControlCharacter(value),
+    "has a line end or another control character; give one line of text.",
+  ),
+);
+const cookieFile = { file: text("the path of a file"), check_permissions: v.optional(flag) };
+const cookieHome = { home: v.pipe(flag, v.literal(true, "must be true: the cookie in the home folder.")) };
+const cookieFileSchema = map(cookieFile);
+const cookieHomeSchema = map(cookieHome);
+
+/** By value, from a file, or OTP's own `.erlang.cookie`. */
+export const cookieSchema = v.lazy((input) =>
+  !isRecord(input) ? cookieText : "home" in input ? cookieHomeSchema : cookieFileSchema,
+);
+
+const listen = { host: v.optional(text("an address")), port: v.optional(port(0)) };
+const epmd = {
+  host: v.optional(text("a host")),
+  port: v.optional(port(1)),
+  register: v.optional(flag),
+  embedded: v.optional(oneOf("auto", "always", "never")),
+};
+const discovery = {
+  strategy: v.optional(
+    v.picklist(["epmd", "Cluster.Strategy.Epmd"], "must be epmd, the only strategy so far."),
+  ),
+  hosts: v.optional(v.array(nodeName, "must be a list of node names."), []),
+  ports: v.optional(v.record(v.string(), port(1), "must be a map of node names to ports.")),
+};
+const cluster = {
+  node: nodeName,
+  cookie: cookieSchema,
+  listen: v.optional(map(listen)),
+  epmd: v.optional(map(epmd)),
+  discovery: v.optional(map(discovery)),
+  tick_time: v.optional(whole("seconds", 1, 86_400)),
+};
+
+/** One cluster. */
+export const clusterSchema = map(cluster);
+
+const route = {
+  from: text("the name of a cluster"),
+  to: text("the name of a cluster"),
+  name: registeredName("the registered name of a process"),
+  as: v.optional(registeredName("the name to export it under")),
+  node: v.optional(nodeName),
   nodes: v.optional(
     v.pipe(
-      v.array(text("a node name"), "must be a list of node names"),
-      v.minLength(1, "must name at least one node"),
+      v.array(nodeName, "must be a list of node names."),
+      v.minLength(1, "must name at least one node."),
     ),
   ),
-  balance: v.optional(v.picklist(["first_up", "round_robin"], "must be first_up or round_robin")),
-});
-
-/** What a configuration file must look like. */
-export const configSchema = object({
-  clusters: v.record(text("a name"), cluster, "must be a map of cluster names to clusters"),
-  routes: v.optional(v.array(route, "must be a list of routes"), []),
-  log: v.optional(
-    object({
-      level: v.optional(
-        v.picklist(
-          ["debug", "info", "warn", "error", "silent"],
-          "must be debug, info, warn, error or silent",
-        ),
-      ),
-      format: v.optional(v.picklist(["auto", "json", "pretty"], "must be auto, json or pretty")),
-    }),
-    {},
-  ),
-  shutdown: v.optional(object({ drain_seconds: v.optional(whole("seconds, 0 to 3600", 0, 3600)) }), {}),
-});
-
-/** A file that has the right form; what it means is checked afterwards. */
-export type ConfigFile = v.InferOutput<typeof configSchema>;
-
-/** The keys that may stand in each place, for suggestions. `*` stands for any name. */
-export const KNOWN_KEYS: Readonly<Record<string, readonly string[]>> = {
-  "": Object.keys(configSchema.entries),
-  "clusters.*": Object.keys(cluster.entries),
-  "clusters.*.cookie": ["file", "home"],
-  "clusters.*.listen": ["host", "port"],
-  "clusters.*.epmd": ["host", "port", "register", "embedded"],
-  "clusters.*.discovery": ["strategy", "hosts", "ports"],
-  "routes.*": Object.keys(route.entries),
-  log: ["level", "format"],
-  shutdown: ["drain_seconds"],
+  balance: v.optional(oneOf("first_up", "round_robin")),
 };
+
+/** One route. */
+export const routeSchema = map(route);
+
+const log = {
+  level: v.optional(oneOf("debug", "info", "warn", "error", "silent"), "info"),
+  format: v.optional(oneOf("auto", "json", "pretty"), "auto"),
+};
+const shutdown = { drain_seconds: v.optional(whole("seconds", 0, 3600), 5) };
+const top = {
+  clusters: v.custom<Record<string, unknown>>(isRecord, "must be a map of names to clusters."),
+  routes: v.optional(v.array(v.unknown(), "must be a list of routes."), []),
+  log: v.optional(map(log), {}),
+  shutdown: v.optional(map(shutdown), {}),
+};
+
+/** The file; what is in `clusters` and `routes` is looked at one by one. */
+export const fileSchema = map(top);
+
+/** The keys that may stand in each place. `*` stands for any name or number. */
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  "": Object.keys(top),
+  "clusters.*": Object.keys(cluster),
+  "clusters.*.cookie": [...Object.keys(cookieFile), ...Object.keys(cookieHome)],
+  "clusters.*.listen": Object.keys(listen),
+  "clusters.*.epmd": Object.keys(epmd),
+  "clusters.*.discovery": Object.keys(discovery),
+  "routes.*": Object.keys(route),
+  log: Object.keys(log),
+  shutdown: Object.keys(shutdown),
+};
+const PORTS = "clusters.*.discovery.ports";
+
+/** The keys that may stand in the map at `place`; undefined when it is none of ours. */
+export function keysAt(place: KeyPath): readonly string[] | undefined {
+  return KEYS[pattern(place)];
+}
+
+/** Whether a value may be shown in an error: a cookie and the value of a key that we do not know may not. */
+export function isShown(path: KeyPath): boolean {
+  const last = path.findLastIndex((key) => typeof key === "string");
+  const parent = path.slice(0, Math.max(0, last));
+  const key = path[last];
+  if (pattern(parent) === PORTS) return true;
+  return key !== "cookie" && keysAt(parent)?.includes(String(key)) === true;
+}
+
+function pattern(path: KeyPath): string {
+  return path
+    .map((key, i) => (i === 1 && (path[0] === "clusters" || path[0] === "routes") ? "*" : key))
+    .join(".");
+}
+
+function hasControlCharacter(value: string): boolean {
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i);
+    if (code < 32 || code === 127) return true;
+  }
+  return false;
+}

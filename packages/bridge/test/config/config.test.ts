@@ -1,204 +1,595 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the configuration has variables of this form
+import { createHash } from "node:crypto";
 import { inspect } from "node:util";
-import type { IsthmusError } from "@isthmus/wire";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadConfig, parseConfig } from "../../src/config/config.ts";
+import { Cookie } from "@isthmus/dist-handshake";
+import { isIsthmusError, parseNodeName } from "@isthmus/wire";
+import { describe, expect, it } from "vitest";
+import { type BridgeConfig, type ParseConfigOptions, parseConfig } from "../../src/config/config.ts";
 import type { ConfigProblem } from "../../src/config/problem.ts";
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "isthmus-config-"));
-  writeFileSync(join(folder, "billing.cookie"), "crumbs\n", { mode: 0o400 });
-  writeFileSync(join(folder, "open.cookie"), "crumbs\n");
-  chmodSync(join(folder, "open.cookie"), 0o644);
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const parse = (text: string, env: Record<string, string> = {}) =>
-  parseConfig(text, { file: join(folder, "isthmus.yaml"), env });
-
-const FINE = `clusters:
+const SMALL = `clusters:
   shop:
     node: bridge@10.0.0.5
-    cookie: crumbs
+    cookie: abc
     discovery: { hosts: [shop1@10.0.0.11] }
   billing:
-    node: bridge@10.0.0.5
-    cookie: crumbs
+    node: billing_bridge@10.0.0.5
+    cookie: def
 routes:
   - { from: shop, to: billing, name: orders, node: billing1@10.0.1.21 }
 `;
 
-function problems(
-  text: string,
-  env: Record<string, string> = {},
-): { found: readonly ConfigProblem[]; message: string } {
-  try {
-    parse(text, env);
-  } catch (error) {
-    const { code, context, message } = error as IsthmusError;
-    expect(code).toBe("CONFIG_INVALID");
-    return { found: context["problems"] as ConfigProblem[], message };
-  }
-  throw new Error("the configuration was taken");
+function parse(text: string, options: Partial<ParseConfigOptions> = {}): BridgeConfig {
+  return parseConfig(text, { file: "isthmus.yaml", env: {}, ...options });
 }
 
-describe("a configuration that is right", () => {
-  it("has defaults for what it leaves out", () => {
-    const config = parse(FINE);
-    expect(config.clusters["shop"]).toMatchObject({
+/** The problems of a text, as `line:column key: message`, and the whole message. */
+function problemsOf(
+  text: string,
+  options: Partial<ParseConfigOptions> = {},
+): { problems: string[]; message: string } {
+  try {
+    parse(text, options);
+  } catch (error) {
+    if (!isIsthmusError(error) || error.code !== "CONFIG_INVALID") throw error;
+    expect(error.context["file"]).toBe("isthmus.yaml");
+    const problems = error.context["problems"] as ConfigProblem[];
+    return {
+      problems: problems.map(({ line, column, key, message }) => `${line}:${column} ${key}: ${message}`),
+      message: error.message,
+    };
+  }
+  throw new Error("The configuration was taken.");
+}
+
+/** {@link SMALL} with one thing replaced. */
+function small(from: string, to: string): string {
+  expect(SMALL).toContain(from);
+  return SMALL.replace(from, () => to);
+}
+
+describe("a configuration", () => {
+  it("needs little", () => {
+    const { clusters, ...rest } = parse(SMALL);
+    expect(rest).toEqual({
+      routes: [{ from: "shop", to: "billing", name: "orders", nodes: ["billing1@10.0.1.21"] }],
+      log: { level: "info", format: "auto" },
+      shutdown: { drainSeconds: 5 },
+    });
+    expect(Object.keys(clusters)).toEqual(["shop", "billing"]);
+    expect(clusters["shop"]).toMatchObject({
       node: "bridge@10.0.0.5",
       listen: { port: 0 },
-      epmd: {},
+      epmd: { host: "127.0.0.1", port: 4369 },
       embeddedEpmd: "auto",
       hosts: ["shop1@10.0.0.11"],
     });
-    expect(config.routes).toEqual([
-      { from: "shop", to: "billing", name: "orders", nodes: ["billing1@10.0.1.21"] },
-    ]);
-    expect([config.log, config.shutdown]).toEqual([{ level: "info", format: "auto" }, { drainSeconds: 5 }]);
+    expect(clusters["shop"]!.listen).not.toHaveProperty("host");
+    expect(clusters["shop"]).not.toHaveProperty("tickTimeSeconds");
+    expect(clusters["shop"]!.cookie).toBeInstanceOf(Cookie);
+    expect(clusters["billing"]!.hosts).toEqual([]);
   });
 
-  it("is the one that the documentation shows, in full", () => {
-    const page = readFileSync(new URL("../../../../docs/configuration.md", import.meta.url), "utf8");
-    const config = parse(/```yaml\n([\s\S]*?)```/.exec(page)![1]!, { SHOP_COOKIE: "crumbs" });
+  it("may say everything", () => {
+    const config = parse(`
+clusters:
+  shop:
+    node: bridge@hosta
+    cookie: abc
+    listen: { host: 0.0.0.0, port: 9100 }
+    epmd: { host: epmd.example, port: 4370, embedded: never, register: true }
+    discovery: { strategy: Cluster.Strategy.Epmd, hosts: [shop1@hosta, shop2@hostb], ports: { shop3@hostc: 9000 } }
+    tick_time: 15
+  billing:
+    node: bridge@hosta
+    cookie: def
+    epmd: { register: false, port: 4371 }
+routes:
+  - { from: shop, to: billing, name: orders, as: billing_orders, nodes: [b1@hostb, b2@hostb], balance: round_robin }
+  - { from: billing, to: shop, name: orders, node: shop1@hosta, balance: first_up }
+log: { level: debug, format: json }
+shutdown: { drain_seconds: 0 }
+`);
     expect(config.clusters["shop"]).toMatchObject({
-      listen: { host: "10.0.0.5", port: 0 },
-      epmd: { host: "127.0.0.1", port: 4369 },
-      tickTimeSeconds: 60,
+      node: "bridge@hosta",
+      listen: { host: "0.0.0.0", port: 9100 },
+      epmd: { host: "epmd.example", port: 4370 },
+      embeddedEpmd: "never",
+      hosts: ["shop1@hosta", "shop2@hostb"],
+      tickTimeSeconds: 15,
     });
-    expect(config.routes[0]).toMatchObject({
-      as: "billing_orders",
-      balance: "first_up",
-      nodes: ["billing1@10.0.1.21", "billing2@10.0.1.22"],
+    expect(config.clusters["billing"]!.epmd).toBe(false);
+    expect(config.routes).toEqual([
+      {
+        from: "shop",
+        to: "billing",
+        name: "orders",
+        as: "billing_orders",
+        nodes: ["b1@hostb", "b2@hostb"],
+        balance: "round_robin",
+      },
+      { from: "billing", to: "shop", name: "orders", nodes: ["shop1@hosta"], balance: "first_up" },
+    ]);
+    expect(config.log).toEqual({ level: "debug", format: "json" });
+    expect(config.shutdown).toEqual({ drainSeconds: 0 });
+  });
+
+  it("knows static ports, and asks epmd for the others on the port of the cluster", async () => {
+    const { clusters } = parse(
+      small("{ hosts: [shop1@10.0.0.11] }", "{ ports: { shop1@127.0.0.1: 9000 } }\n    epmd: { port: 1 }"),
+    );
+    const resolve = clusters["shop"]!.resolver!;
+    await expect(resolve(parseNodeName("shop1@127.0.0.1"), {})).resolves.toMatchObject({
+      host: "127.0.0.1",
+      port: 9000,
+    });
+    await expect(resolve(parseNodeName("shop2@127.0.0.1"), {})).rejects.toMatchObject({
+      code: "EPMD_UNREACHABLE",
+      context: { port: 1 },
     });
   });
 
-  it("takes values from the environment, numbers too", () => {
-    const text = FINE.replace(
-      "cookie: crumbs",
-      'cookie: ${COOKIE}\n    epmd: { port: "${PORT:-4370}" }',
-    ).replace("shop1@10.0.0.11", '"${HOST:-shop9}@10.0.0.11"');
-    const config = parse(text, { COOKIE: "from_outside" });
-    expect(config.clusters["shop"]).toMatchObject({ epmd: { port: 4370 }, hosts: ["shop9@10.0.0.11"] });
-    expect(parse(text, { COOKIE: "x", PORT: "5000" }).clusters["shop"]).toMatchObject({
-      epmd: { port: 5000 },
-    });
+  it("does not start an epmd here when the epmd is elsewhere, unless told", () => {
+    const at = (epmd: string) =>
+      parse(small("cookie: abc", `cookie: abc\n    epmd: ${epmd}`)).clusters["shop"]!.embeddedEpmd;
+    expect(at("{ host: 10.0.0.9 }")).toBe("never");
+    expect(at("{ host: localhost }")).toBe("auto");
+    expect(at("{ host: 10.0.0.9, embedded: always }")).toBe("always");
   });
 
-  it("reads a cookie file beside it, and never shows a cookie", () => {
-    const config = parse(FINE.replace("cookie: crumbs", "cookie: { file: billing.cookie }"));
-    expect(inspect(config, { depth: 10 })).not.toContain("crumbs");
-    expect(JSON.stringify(config)).not.toContain("crumbs");
+  it("takes epmd's port from ERL_EPMD_PORT where it has none", () => {
+    const { clusters } = parse(SMALL, { env: { ERL_EPMD_PORT: "4400" } });
+    expect(clusters["shop"]!.epmd).toEqual({ host: "127.0.0.1", port: 4400 });
+    expect(problemsOf(SMALL, { env: { ERL_EPMD_PORT: "zero" } }).problems).toEqual([
+      expect.stringMatching(/^1:1 : .*ERL_EPMD_PORT.*"zero"/),
+    ]);
+  });
+
+  it("takes two routes of one name when they are exported to different clusters or under different names", () => {
+    const more = `${SMALL}  - { from: billing, to: shop, name: orders, node: s@10.0.0.1 }
+  - { from: shop, to: billing, name: orders, as: other, node: s@10.0.0.1 }\n`;
+    expect(parse(more).routes.length).toBe(3);
+  });
+
+  it("never shows a cookie when it is printed", () => {
+    const config = parse(SMALL.replace("abc", "c0ffee"));
+    expect(inspect(config, { depth: 10, showHidden: true }) + JSON.stringify(config)).not.toContain("c0ffee");
   });
 });
 
-describe("a configuration that is wrong", () => {
-  it.each<[string, string, string, Partial<ConfigProblem>, RegExp]>([
-    [
-      "a key that is misspelt",
-      "node: bridge@10.0.0.5\n    cookie: crumbs\n    discovery",
-      "nodd: bridge@10.0.0.5\n    cookie: crumbs\n    discovery",
-      { line: 3, column: 5, key: "clusters.shop.nodd" },
-      /Did you mean node\?/,
-    ],
-    [
-      "a cluster that is not there",
-      "to: billing",
-      "to: biling",
-      { line: 10, column: 23, key: "routes.0.to" },
-      /Did you mean billing\?.*shop, billing/,
-    ],
-    [
-      "a node name without a host",
-      "shop1@10.0.0.11",
-      "shop1",
-      { line: 5, key: "clusters.shop.discovery.hosts.0" },
-      /no '@'/,
-    ],
-    ["a short name among long ones", "shop1@10.0.0.11", "shop1@box", { line: 5 }, /short name.*long one/],
-    ["the bridge as its own peer", "shop1@10.0.0.11", "bridge@10.0.0.5", { line: 5 }, /own name/],
-    [
-      "a port that is none",
-      "cookie: crumbs\n    discovery",
-      "cookie: crumbs\n    epmd: { port: 70000 }\n    discovery",
-      { line: 5, key: "clusters.shop.epmd.port" },
-      /1 to 65535/,
-    ],
-    [
-      "a route into itself",
-      "to: billing",
-      "to: shop",
-      { line: 10, key: "routes.0.to" },
-      /leads into another/,
-    ],
-    ["no target", ", node: billing1@10.0.1.21", "", { line: 10, key: "routes.0" }, /needs node/],
-    ["two forms of the target", ", node: b", ", nodes: [x@10.0.0.1], node: b", { line: 10 }, /keep one/],
-    [
-      "a cookie file that others may read",
-      "cookie: crumbs",
-      "cookie: { file: open.cookie }",
-      { line: 4, key: "clusters.shop.cookie" },
-      /cannot be used/,
-    ],
-    [
-      "a variable that is not set",
-      "cookie: crumbs",
-      "cookie: ${NOT_THERE}",
-      { line: 4, column: 13 },
-      /NOT_THERE.*not set/,
-    ],
-  ])("%s", (_name, from, to, where, message) => {
-    expect(FINE).toContain(from);
-    const { found } = problems(FINE.replace(from, to));
-    expect(found).toContainEqual(expect.objectContaining(where));
-    expect(
-      found.find((problem) =>
-        Object.entries(where).every(([key, value]) => problem[key as keyof ConfigProblem] === value),
-      )?.message,
-    ).toMatch(message);
+describe("the environment", () => {
+  it("is put into every text, not into keys", () => {
+    const env = { HOST: "10.0.0.5", COOKIE: "a$b{c}${HOST}", PORT: "4380", WHO: "orders" };
+    const { clusters, routes } = parse(
+      `clusters:
+  shop: { node: "bridge@\${HOST}", cookie: "\${COOKIE}", epmd: { port: "\${PORT}", register: "\${REGISTER:-true}" } }
+  billing:
+    node: \${NAME:-bridge}@\${HOST}
+    cookie: pre-\${COOKIE}-post
+routes: [{ from: shop, to: billing, name: "\${WHO}-\${WHO}", node: "x@\${HOST}" }]
+`,
+      { env },
+    );
+    expect(clusters["shop"]).toMatchObject({ node: "bridge@10.0.0.5", epmd: { port: 4380 } });
+    expect(clusters["billing"]!.node).toBe("bridge@10.0.0.5");
+    expect(routes[0]).toMatchObject({ name: "orders-orders", nodes: ["x@10.0.0.5"] });
+    // what comes in is not looked at again
+    expect(sameCookie(clusters["shop"]!.cookie, Cookie.of("a$b{c}${HOST}"))).toBe(true);
+    expect(sameCookie(clusters["billing"]!.cookie, Cookie.of("pre-a$b{c}${HOST}-post"))).toBe(true);
   });
 
-  it("a key that stands twice", () => {
-    const { found } = problems(
-      FINE.replace("    cookie: crumbs\n", "    cookie: crumbs\n    cookie: more\n"),
-    );
-    expect(found[0]).toMatchObject({ line: 5 });
+  it("may have defaults, which count for empty variables too", () => {
+    const level = (env: Record<string, string>) =>
+      parse(`${SMALL}log: { level: "\${LEVEL:-warn}" }`, { env }).log.level;
+    expect([level({}), level({ LEVEL: "" }), level({ LEVEL: "error" })]).toEqual(["warn", "warn", "error"]);
   });
 
-  it("a name that is exported twice", () => {
-    const { found } = problems(
-      `${FINE}  - { from: shop, to: billing, name: other, as: orders, node: billing1@10.0.1.21 }\n`,
-    );
-    expect(found).toMatchObject([{ line: 11, key: "routes.1" }]);
+  it("is left out by $${", () => {
+    const { clusters } = parse(small("abc", '"$${HOME}$$"'), { env: { HOME: "/root" } });
+    expect(sameCookie(clusters["shop"]!.cookie, Cookie.of("${HOME}$$"))).toBe(true);
   });
 
-  it("all problems are told at once, in the order of the file, with the line and a mark, and no cookie", () => {
-    const { found, message } = problems(
-      FINE.replace("shop1@10.0.0.11", "shop1").replace("to: billing", "to: biling"),
-    );
-    expect(found.map(({ line }) => line)).toEqual([5, 10]);
-    expect(message).toContain("isthmus.yaml:5:");
-    expect(message).toMatch(/\^/);
-    const shown = problems(
-      FINE.replace("node: bridge@10.0.0.5", "node: bridge").replace(
-        "cookie: crumbs",
-        "cookie: crumbs extra: [",
+  it("that lacks something is told with all else that is wrong", () => {
+    const text = small("cookie: abc", "cookie: ${SHOP_COOKIE}")
+      .replace("bridge@10.0.0.5", "bridge@${HOST}")
+      .replace("[shop1@10.0.0.11]", '["shop1@${OTHER}", shop2]');
+    expect(problemsOf(text).problems).toEqual([
+      "3:11 clusters.shop.node: needs the environment variable HOST, which is not set. Set it, or write ${HOST:-default}.",
+      "4:13 clusters.shop.cookie: needs the environment variable SHOP_COOKIE, which is not set. Set it, or write ${SHOP_COOKIE:-default}.",
+      "5:26 clusters.shop.discovery.hosts[0]: needs the environment variable OTHER, which is not set. Set it, or write ${OTHER:-default}.",
+      "5:44 clusters.shop.discovery.hosts[1]: is not a node name: it has no '@'. Write it as name@host.",
+    ]);
+  });
+
+  it.each(["${}", "${1A}", "${A-b}", "${A", "x${ A }"])("is not guessed from %s", (text) => {
+    expect(problemsOf(small("abc", JSON.stringify(text)), { env: { A: "x" } }).problems).toEqual([
+      '4:13 clusters.shop.cookie: has a "${" without a variable: write ${NAME} or ${NAME:-default}, and $${ for the characters themselves.',
+    ]);
+  });
+});
+
+describe("problems", () => {
+  const cases: [what: string, text: string, ...problems: string[]][] = [
+    ["an empty file", "", "1:1 : The file lacks the key clusters."],
+    ["a list", "- a", "1:1 : The file must be a map: keys with values."],
+    [
+      "a cluster too few",
+      small(/ {2}billing:[\s\S]*cookie: def\n/.exec(SMALL)![0], "").replace(/routes:[\s\S]*/, ""),
+      "1:1 clusters: must have at least two clusters: the bridge is between them.",
+    ],
+    ["clusters as a list", "clusters: [shop, billing]", "1:11 clusters: must be a map of names to clusters."],
+    [
+      "a misspelt key",
+      small("cookie: abc", "cokie: abc"),
+      "2:3 clusters.shop: lacks the key cookie.",
+      '4:5 clusters.shop.cokie: is not a key of this place. Did you mean "cookie"?',
+    ],
+    [
+      "a key far from all others",
+      small("cookie: abc", "cookie: abc\n    colour: red"),
+      "5:5 clusters.shop.colour: is not a key of this place. There are: node, cookie, listen, epmd, discovery, tick_time.",
+    ],
+    [
+      "a misspelt key at the top",
+      `${SMALL}rotues: []`,
+      '11:1 rotues: is not a key of this place. Did you mean "routes"?',
+    ],
+    [
+      "a misspelt key deep within",
+      small("{ hosts: [", "{ strategy: epmd, host: ["),
+      '5:34 clusters.shop.discovery.host: is not a key of this place. Did you mean "hosts"?',
+    ],
+    [
+      "a misspelt key of a route",
+      small("name: orders", "nmae: orders"),
+      "10:5 routes[0]: lacks the key name.",
+      '10:32 routes[0].nmae: is not a key of this place. Did you mean "name"?',
+    ],
+    [
+      "a name without host",
+      small("bridge@10.0.0.5", "bridge"),
+      "3:11 clusters.shop.node: is not a node name: it has no '@'. Write it as name@host.",
+    ],
+    [
+      "a name that is a number",
+      small("node: bridge@10.0.0.5", "node: 5"),
+      "3:11 clusters.shop.node: must be a node name: name@host.",
+    ],
+    [
+      "nothing where something must be",
+      small("node: bridge@10.0.0.5", "node:"),
+      "3:10 clusters.shop.node: must be a node name: name@host.",
+    ],
+    [
+      "a cookie that is a number",
+      small("abc", "0123"),
+      "4:13 clusters.shop.cookie: must be the cookie as text (in quotes when it is a number), { file: PATH }, or { home: true }.",
+    ],
+    ["an empty cookie", small("abc", '""'), "4:13 clusters.shop.cookie: is empty."],
+    [
+      "a cookie with a line end",
+      small("abc", "|\n      abc"),
+      "4:13 clusters.shop.cookie: has a line end or another control character; give one line of text.",
+    ],
+    [
+      "a cookie that is too long",
+      small("abc", "a".repeat(256)),
+      "4:13 clusters.shop.cookie: is longer than 255 characters.",
+    ],
+    [
+      "a cookie outside Latin-1",
+      small("abc", "łódź"),
+      "4:13 clusters.shop.cookie: is of no use. The cookie cannot be used: it has a character outside Latin-1.",
+    ],
+    [
+      "a misspelt way to a cookie",
+      small("abc", "{ flie: x }"),
+      "4:5 clusters.shop.cookie: lacks the key file.",
+      '4:15 clusters.shop.cookie.flie: is not a key of this place. Did you mean "file"?',
+    ],
+    [
+      "home: false",
+      small("abc", "{ home: false }"),
+      "4:21 clusters.shop.cookie.home: must be true: the cookie in the home folder.",
+    ],
+    [
+      "a port out of range",
+      small("cookie: abc", "cookie: abc\n    listen: { port: 65536 }"),
+      "5:21 clusters.shop.listen.port: must be a port, 0 to 65535.",
+    ],
+    [
+      "epmd on port 0",
+      small("cookie: abc", "cookie: abc\n    epmd: { port: 0 }"),
+      "5:19 clusters.shop.epmd.port: must be a port, 1 to 65535.",
+    ],
+    [
+      "a port in words",
+      small("cookie: abc", "cookie: abc\n    epmd: { port: many }"),
+      "5:19 clusters.shop.epmd.port: must be a port, 1 to 65535.",
+    ],
+    [
+      "a fraction",
+      small("cookie: abc", "cookie: abc\n    tick_time: 1.5"),
+      "5:16 clusters.shop.tick_time: must be seconds, 1 to 86400.",
+    ],
+    [
+      "a word that is none of those",
+      small("cookie: abc", "cookie: abc\n    epmd: { embedded: perhaps }"),
+      "5:23 clusters.shop.epmd.embedded: must be auto, always or never.",
+    ],
+    [
+      "neither true nor false",
+      small("cookie: abc", "cookie: abc\n    epmd: { register: maybe }"),
+      "5:23 clusters.shop.epmd.register: must be true or false.",
+    ],
+    [
+      "an epmd that is not used",
+      small("cookie: abc", "cookie: abc\n    epmd: { register: false, embedded: always }"),
+      "5:40 clusters.shop.epmd.embedded: starts an epmd that register: false does not use; keep one of them.",
+    ],
+    [
+      "another strategy",
+      small("{ hosts", "{ strategy: gossip, hosts"),
+      "5:28 clusters.shop.discovery.strategy: must be epmd, the only strategy so far.",
+    ],
+    [
+      "one host that is no list",
+      small("[shop1@10.0.0.11]", "shop1@10.0.0.11"),
+      "5:25 clusters.shop.discovery.hosts: must be a list of node names.",
+    ],
+    [
+      "a host twice",
+      small("[shop1@10.0.0.11]", "[a@10.0.0.11, b@10.0.0.11, a@10.0.0.11]"),
+      "5:52 clusters.shop.discovery.hosts[2]: is in this list already; take one out.",
+    ],
+    [
+      "the bridge as its own peer",
+      small("[shop1@10.0.0.11]", "[bridge@10.0.0.5]"),
+      "5:26 clusters.shop.discovery.hosts[0]: is the bridge's own name in shop; name another node.",
+    ],
+    [
+      "short names among long ones",
+      small("[shop1@10.0.0.11]", "[shop1@host]"),
+      "5:26 clusters.shop.discovery.hosts[0]: is a short name, but the bridge has a long one in shop (bridge@10.0.0.5); all nodes of a cluster have the same kind.",
+    ],
+    [
+      "long names among short ones",
+      small("bridge@10.0.0.5", "bridge@host"),
+      "5:26 clusters.shop.discovery.hosts[0]: is a long name, but the bridge has a short one in shop (bridge@host); all nodes of a cluster have the same kind.",
+    ],
+    [
+      "a short target in a cluster of long names",
+      small("billing1@10.0.1.21", "billing1@host"),
+      "10:52 routes[0].node: is a short name, but the bridge has a long one in billing (billing_bridge@10.0.0.5); all nodes of a cluster have the same kind.",
+    ],
+    [
+      "a static port of nobody",
+      small("{ hosts: [shop1@10.0.0.11] }", "{ ports: { shop1: 9000 } }"),
+      "5:27 clusters.shop.discovery.ports.shop1: is not a node name: write it as name@host.",
+    ],
+    [
+      "a static port of the wrong kind",
+      small("{ hosts: [shop1@10.0.0.11] }", "{ ports: { shop1@h: 9000 } }"),
+      "5:27 clusters.shop.discovery.ports.shop1@h: is a short name, but the bridge has a long one in shop (bridge@10.0.0.5); all nodes of a cluster have the same kind.",
+    ],
+    [
+      "one identity in one epmd",
+      small("billing_bridge", "bridge"),
+      "7:11 clusters.billing.node: registers bridge with the epmd at 127.0.0.1:4369, and so does shop: one of them needs another name, or another epmd.port.",
+    ],
+    [
+      "one port for two",
+      small("cookie: abc", "cookie: abc\n    listen: { host: 10.0.0.5, port: 9100 }").replace(
+        "cookie: def",
+        "cookie: def\n    listen: { port: 9100 }",
       ),
-    ).message;
-    expect(shown).not.toContain("crumbs");
+      "10:21 clusters.billing.listen.port: is the port of shop too; give each its own, or 0 for any.",
+    ],
+    [
+      "a name that no cluster can have",
+      small("  shop:", "  __proto__:").replace("from: shop", "from: billing").replace("to: billing", "to: x"),
+      "2:3 clusters.__proto__: cannot be the name of a cluster: a letter, then letters, digits, _, - and dots.",
+      "10:26 routes[0].to: names no cluster of this file; There are: __proto__, billing.",
+    ],
+    [
+      "a route from nowhere",
+      small("from: shop", "from: shpo"),
+      '10:13 routes[0].from: names no cluster of this file; did you mean "shop"? There are: shop, billing.',
+    ],
+    [
+      "a route to nowhere",
+      small("to: billing", "to: warehouse"),
+      "10:23 routes[0].to: names no cluster of this file; There are: shop, billing.",
+    ],
+    [
+      "a route to where it comes from",
+      small(
+        "to: billing, name: orders, node: billing1@10.0.1.21",
+        "to: shop, name: orders, node: s@10.0.0.1",
+      ),
+      "10:23 routes[0].to: is the cluster that the route comes from; a route leads into another one.",
+    ],
+    [
+      "a route without a node",
+      small(", node: billing1@10.0.1.21", ""),
+      "10:5 routes[0]: lacks the key node (or nodes, for several): where the process is.",
+    ],
+    [
+      "a route with no nodes",
+      small("node: billing1@10.0.1.21", "nodes: []"),
+      "10:53 routes[0].nodes: must name at least one node.",
+    ],
+    [
+      "node and nodes",
+      small("node: billing1@10.0.1.21", "node: a@10.0.0.1, nodes: [b@10.0.0.1]"),
+      "10:46 routes[0].node: and nodes are both given; keep one of them.",
+    ],
+    [
+      "an unknown balance",
+      small("billing1@10.0.1.21", "billing1@10.0.1.21, balance: random"),
+      "10:81 routes[0].balance: must be first_up or round_robin.",
+    ],
+    [
+      "a name exported twice",
+      `${SMALL}  - { from: shop, to: billing, name: x, as: orders, node: b@10.0.0.1 }`,
+      "11:45 routes[1].as: exports orders to shop a second time: routes[0] does that. Give one of them another name with as, or put all nodes in one route.",
+    ],
+    [
+      "the bridge's own name",
+      small("name: orders", "name: net_kernel"),
+      "10:38 routes[0].name: is a name that the bridge's own node has; export it under another one with as.",
+    ],
+    [
+      "a name that no atom can have",
+      small("orders", "o".repeat(256)),
+      "10:38 routes[0].name: is longer than 255 characters.",
+    ],
+    [
+      "a route that is a word",
+      small("{ from: shop, to: billing, name: orders, node: billing1@10.0.1.21 }", "orders"),
+      "10:5 routes[0]: must be a map: keys with values.",
+    ],
+    [
+      "routes that are no list",
+      SMALL.replace(/routes:[\s\S]*/, "routes: none"),
+      "9:9 routes: must be a list of routes.",
+    ],
+    [
+      "an unknown level",
+      `${SMALL}log: { level: loud }`,
+      "11:15 log.level: must be debug, info, warn, error or silent.",
+    ],
+    ["a map that is a number", `${SMALL}shutdown: 5`, "11:11 shutdown: must be a map: keys with values."],
+    [
+      "a time without end",
+      `${SMALL}shutdown: { drain_seconds: 100000 }`,
+      "11:28 shutdown.drain_seconds: must be seconds, 0 to 3600.",
+    ],
+    [
+      "a key given twice",
+      small("cookie: abc", "cookie: abc\n    cookie: xyz"),
+      "5:5 cookie: is given twice in this place; keep one.",
+    ],
+    ["a tab", small("    cookie: abc", "\tcookie: abc"), "4:1 : a tab cannot indent YAML; use spaces."],
+    [
+      "another indent",
+      small("    cookie: abc", "   cookie: abc"),
+      "4:1 : this is not indented as its neighbours are.",
+    ],
+    [
+      "a quote that is not closed",
+      small("abc", '"abc'),
+      '11:1 : something is missing: the ":" after a key, or the end of a quote, bracket or brace.',
+    ],
+    [
+      "a brace that is not closed",
+      `${SMALL}log: { level: info`,
+      '11:19 : something is missing: the ":" after a key, or the end of a quote, bracket or brace.',
+    ],
+    [
+      "a second colon",
+      small("abc", "abc: def"),
+      '4:13 : a second ":" stands in this line; put a value that has ": " in quotes.',
+    ],
+    [
+      "a character that begins no text",
+      small("abc", "@abc"),
+      "4:13 : a plain text cannot begin with this character; put it in quotes.",
+    ],
+    [
+      "an unquoted variable in a flow map",
+      small("cookie: abc", "cookie: abc\n    epmd: { port: ${PORT} }"),
+      '5:20 : between { } or [ ] a variable must be in quotes: "${NAME}".',
+    ],
+    [
+      "an alias to nowhere",
+      small("abc", "*shared"),
+      "4:13 : this refers to an anchor (&name) that is not there. Put a text that begins with * in quotes.",
+    ],
+    [
+      "two documents",
+      `${SMALL}---\na: 1\n`,
+      '11:1 : the file has several documents (separated by "---"); keep one.',
+    ],
+  ];
+  it.each(cases)("are found: %s", (_what, text, ...expected) => {
+    expect(problemsOf(text).problems).toEqual(expected);
   });
 
-  it("fewer than two clusters, and an empty file", () => {
-    expect(problems("clusters: { a: { node: a@b.c, cookie: x } }\n").message).toContain("at least two");
-    expect(problems("").found.length).toBeGreaterThan(0);
+  it("are told all at once, in the order of the file, each with its line and a caret", () => {
+    const text = small("cookie: abc", "cookei: abc")
+      .replace("name: orders", "nam: orders")
+      .replace("@10.0.0.11", "");
+    expect(problemsOf(text).message).toBe(`isthmus.yaml has 5 problems:
+
+isthmus.yaml:2:3: clusters.shop lacks the key cookie.
+  2 |   shop:
+    |   ^
+
+isthmus.yaml:4:5: clusters.shop.cookei is not a key of this place. Did you mean "cookie"?
+  4 |     cookei: ***
+    |     ^
+
+isthmus.yaml:5:26: clusters.shop.discovery.hosts[0] is not a node name: it has no '@'. Write it as name@host.
+  5 |     discovery: { hosts: [shop1] }
+    |                          ^
+
+isthmus.yaml:10:5: routes[0] lacks the key name.
+  10 |   - { from: shop, to: billing, nam: ***, node: billing1@10.0.1.21 }
+     |     ^
+
+isthmus.yaml:10:32: routes[0].nam is not a key of this place. Did you mean "name"?
+  10 |   - { from: shop, to: billing, nam: ***, node: billing1@10.0.1.21 }
+     |                                ^`);
   });
 
-  it("a file that is not there", () => {
-    expect(() => loadConfig(join(folder, "missing.yaml"))).toThrow(
-      expect.objectContaining({ code: "CONFIG_UNREADABLE" }),
+  it("stop at aliases that are nested beyond measure", () => {
+    const levels = Array.from({ length: 20 }, (_, i) => `  - &a${i + 1} [${`*a${i}, `.repeat(9)}*a${i}]`);
+    expect(problemsOf(`x:\n  - &a0 [1]\n${levels.join("\n")}\n`).problems).toEqual([
+      "1:1 : Aliases (*name) are nested beyond measure in this file; write the values out.",
+    ]);
+  });
+
+  it("keep the caret in its place behind a value that is covered up", () => {
+    const flow = "{ node: a@h, cookie: a-long-s3cret-word, tick_time: 0 }";
+    const { message } = problemsOf(`clusters:\n  x: ${flow}\n  y: { node: b@h, cookie: z }\n`);
+    expect(message).toContain(
+      `  2 |   x: { node: a@h, cookie: ***, tick_time: 0 }\n    |                                           ^`,
     );
   });
+
+  it.each([
+    ["a plain cookie", "clusters:\n  x: { node: bad, cookie: s3cret }"],
+    ["behind a misspelt key", "clusters:\n  x:\n    cokie: s3cret"],
+    ["behind a quoted key", 'clusters:\n  x:\n    "cokie": "s3cret"'],
+    ["a default", "clusters:\n  x:\n    cookie: ${COOKIE:-s3cret}${OTHER}"],
+    ["a list", "clusters:\n  x:\n    cookie: [s3cret, s3cret]"],
+    ["a block", "clusters:\n  x:\n    cookie: |\n      s3cret\n      s3cret"],
+    ["a folded block", "clusters:\n  x:\n    cookie: >-\n      s3cret\n    node: 1"],
+    ["given twice", "clusters:\n  x:\n    cookie: s3cret\n    cookie: s3cret"],
+    ["with a second colon", "clusters:\n  x:\n    cookie: s3cret: more"],
+    ["with a quote that is not closed", 'clusters:\n  x:\n    cookie: "s3cret\n'],
+    ["with a bad escape", 'clusters:\n  x:\n    cookie: "\\s3cret"'],
+    ["an alias", "clusters:\n  x:\n    cookie: *s3cret"],
+    ["a tag", "clusters:\n  x:\n    cookie: !s3cret s3cret"],
+    ["in the wrong place", "s3cret"],
+    ["in a list", "- s3cret"],
+    ["after a tab", "clusters:\n  x:\n\tcookie: s3cret"],
+    ["too long", `clusters:\n  x:\n    cookie: ${"s3cret".repeat(50)}`],
+    ["outside Latin-1", "clusters:\n  x:\n    cookie: s3cretł"],
+    ["a number", "clusters:\n  x:\n    cookie: 53"],
+  ])("never show a secret: %s", (_what, text) => {
+    const { message, problems } = problemsOf(text.includes(": 53") ? text.replace("53", "530017") : text);
+    expect(message + JSON.stringify(problems)).not.toMatch(/s3cret|530017/);
+  });
 });
+
+/** Whether two cookies are one, by the only thing that shows them: their digest. */
+function sameCookie(one: unknown, other: Cookie): boolean {
+  const digestOf = (cookie: Cookie): string => {
+    const hash = createHash("sha256");
+    cookie.addTo(hash);
+    return hash.digest("hex");
+  };
+  return digestOf(one as Cookie) === digestOf(other);
+}

@@ -1,15 +1,14 @@
 import { epmdEnvironment, listNames } from "@isthmus/epmd-client";
+import { printable } from "../../log.ts";
 import { EXIT } from "../exit-status.ts";
 
-/** `isthmus names`: what `epmd -names` shows, of any host. */
-export async function names(host: string, port: string | undefined): Promise<number> {
-  const number = port === undefined ? epmdEnvironment().port : Number(port);
-  if (!Number.isInteger(number) || number < 1 || number > 65_535) {
-    console.error(`isthmus: ${port} is not a port number, 1 to 65535.`);
-    return EXIT.USAGE;
-  }
-  const { nodes } = await listNames({ host, port: number });
-  for (const { name, port: at } of nodes) console.log(`${name} at port ${at}`);
-  if (nodes.length === 0) console.log(`epmd at ${host}:${number} knows no node.`);
+/**
+ * `isthmus names`: what `epmd -names` shows, of any host. One line for each node on standard output; that there is none
+ * is said on standard error.
+ */
+export async function names(host: string, port: number = epmdEnvironment().port): Promise<number> {
+  const { nodes } = await listNames({ host, port });
+  for (const node of nodes) console.log(`${printable(node.name)} at port ${node.port}`);
+  if (nodes.length === 0) console.error(`epmd at ${host}:${port} knows no node.`);
   return EXIT.OK;
 }
