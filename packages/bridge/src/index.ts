@@ -11,6 +11,9 @@ export {
   type RouteOptions,
   startBridge,
 } from "./bridge.ts";
+export { type BridgeConfig, loadConfig, parseConfig } from "./config/config.ts";
+export { CONFIG_ERROR_CODES, type ConfigErrorCode } from "./config/errors.ts";
+export type { ConfigProblem } from "./config/problem.ts";
 export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
 export {
   type ClusterRouter,

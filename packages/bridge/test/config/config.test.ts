@@ -1,4 +1,3 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the configuration has variables of this form
 import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 import { Cookie } from "@isthmus/dist-handshake";

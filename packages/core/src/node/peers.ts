@@ -300,15 +300,18 @@ export class Peers implements ConnectionSink {
       return;
     }
     const node = atom(outcome.peer);
-    const before = this.#states.get(node);
-    if (before?.t === "up") {
-      before.connection.close(
+    const replaced = this.#states.get(node);
+    if (replaced?.t === "up") {
+      replaced.connection.close(
         coreError("CONNECTION_REPLACED", `${node.text} connected anew; the older connection was closed.`, {
           context: { node: node.text },
         }),
       );
-    } else if (before?.t === "dialing") before.abort.abort(new Error("the peer connected first"));
-    else before?.timer.cancel();
+    }
+    // looked up again: whoever was told of the loss may have begun to dial already
+    const before = this.#states.get(node);
+    if (before?.t === "dialing") before.abort.abort(new Error("the peer connected first"));
+    else if (before?.t === "awaiting") before.timer.cancel();
     const connection = new Connection(stream, outcome, this, this.#options.limits);
     this.#states.set(node, { t: "up", connection });
     this.#options.onUp(connection);
