@@ -124,14 +124,6 @@ export class ClusterRouter implements SignalRouter, Place {
     this.#intercepted.set(name, interceptor);
   }
 
-  /** The connections of this cluster. */
-  *connections(): Generator<Connection> {
-    for (const { node } of this.node.nodes()) {
-      const connection = this.node.connection(atom(node));
-      if (connection !== undefined) yield connection;
-    }
-  }
-
   // ---- SignalRouter
 
   route(source: Connection, signal: Signal): boolean {
@@ -435,7 +427,7 @@ export class ClusterRouter implements SignalRouter, Place {
     const there = this.#context.relations.get(watched);
     const here = this.#context.relations.get(source);
     if (here === undefined || there === undefined) return;
-    if (here.size >= this.#context.limits.maxRelations || there.size >= this.#context.limits.maxRelations) {
+    if (this.#full(here) || this.#full(there)) {
       this.#answer(source, signal, shown, NOCONNECTION);
       return;
     }
@@ -499,10 +491,7 @@ export class ClusterRouter implements SignalRouter, Place {
     const fromThere = lane.translator.pid(from);
     if (known !== undefined) {
       nearEnd(known, source, key).unlinking = undefined;
-    } else if (
-      here.size >= this.#context.limits.maxRelations ||
-      there.size >= this.#context.limits.maxRelations
-    ) {
+    } else if (this.#full(here) || this.#full(there)) {
       this.#answer(source, signal, to, NOCONNECTION);
       return;
     } else {
@@ -577,6 +566,10 @@ export class ClusterRouter implements SignalRouter, Place {
 
   #forgetLink(record: LinkRecord): void {
     for (const end of record.ends) this.#context.relations.get(end.connection)?.links.delete(end.key);
+  }
+
+  #full(relations: Relations): boolean {
+    return relations.size >= this.#context.limits.maxRelations;
   }
 
   #nextUnlinkId(): number {

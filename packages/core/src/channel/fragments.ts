@@ -38,11 +38,6 @@ export class Fragments {
     this.#limits = { ...DEFAULT_FRAGMENT_LIMITS, ...limits };
   }
 
-  /** Bytes of incomplete messages. */
-  get held(): number {
-    return this.#held;
-  }
-
   /**
    * The first fragment of a message: its atoms, control term, and the beginning of its body.
    * @param count fragments in all; 1 is a message that is complete
