@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureDebianPackages } from "./lib/ensure-debian-packages.mjs";
 import { ensureOtp, withoutErlangVariables } from "./lib/ensure-otp.mjs";
+import { ensureServices } from "./lib/ensure-services.mjs";
 import { build, ensureInstalled, tsc } from "./lib/ensure-workspace.mjs";
 import { endLeftovers } from "./lib/leftovers.mjs";
 import { root } from "./lib/root.mjs";
@@ -41,7 +42,7 @@ await main(async () => {
 
 async function ensurePeers() {
   await ensureDebianPackages();
-  return { ...(await ensureOtp()), ISTHMUS_REQUIRE_PEERS: "1" };
+  return { ...(await ensureOtp()), ...(await ensureServices()), ISTHMUS_REQUIRE_PEERS: "1" };
 }
 
 /** Lint and types. @returns {Promise<string[]>} what failed */

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { quietStep, run, StepFailed } from "./run.mjs";
 
 /** Debian's packages that the tests with real peers need. */
@@ -9,7 +9,15 @@ export const debianPackages = [
   "patchelf",
   "openssl",
   "iproute2",
+  "iputils-ping",
+  "nftables",
+  "knot",
+  "postgresql",
+  "rabbitmq-server",
 ];
+
+/** Debian asks this program whether a package may start its service. */
+const servicePolicy = "/usr/sbin/policy-rc.d";
 
 function erlang(name) {
   return `erlang-${name}`;
@@ -21,8 +29,8 @@ export function isDebian() {
 }
 
 /**
- * Installs what is missing, as root; otherwise fails with the command to run. On other systems it only looks
- * for the programs, because the names of packages differ.
+ * Installs what is missing, as root; otherwise fails with the command to run. No service is started: the tests run
+ * their own. On other systems it only looks for the programs, because the names of packages differ.
  */
 export async function ensureDebianPackages() {
   if (!isDebian()) return requirePrograms();
@@ -39,8 +47,21 @@ export async function ensureDebianPackages() {
   const wait = ["-qq", "-o", "DPkg::Lock::Timeout=120", "-o", "Acquire::Retries=3"];
   const ok =
     (await quietStep("Updating the package lists", "apt-get", [...wait, "update"], { env })) &&
-    (await quietStep(`Installing ${missing.join(" ")}`, "apt-get", [...wait, ...install], { env }));
+    (await withoutServices(() =>
+      quietStep(`Installing ${missing.join(" ")}`, "apt-get", [...wait, ...install], { env }),
+    ));
   if (!ok) throw new StepFailed("The Debian packages that the tests need could not be installed.");
+}
+
+/** Runs `install` while no package may start a service. */
+async function withoutServices(install) {
+  if (existsSync(servicePolicy)) return install();
+  writeFileSync(servicePolicy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    return await install();
+  } finally {
+    rmSync(servicePolicy);
+  }
 }
 
 async function missingPackages() {
@@ -52,13 +73,13 @@ async function missingPackages() {
 
 async function requirePrograms() {
   const missing = [];
-  for (const program of ["erl", "erlc", "epmd", "elixir", "openssl", "ip"]) {
+  for (const program of ["erl", "erlc", "epmd", "elixir", "openssl", "ip", "nft", "knotd", "psql"]) {
     const { status } = await run("sh", ["-c", `command -v ${program}`], { quiet: true });
     if (status !== 0) missing.push(program);
   }
   if (missing.length === 0) return;
   throw new StepFailed(
     `These programs are needed in PATH by the tests with real peers: ${missing.join(", ")}.\n` +
-      "Install Erlang/OTP 25 or newer, Elixir, OpenSSL and iproute2, or run only the unit tests: npm test -- --unit",
+      "Install Erlang/OTP 25 or newer, Elixir, OpenSSL, iproute2, nftables, Knot DNS and PostgreSQL, or run only the unit tests: npm test -- --unit",
   );
 }

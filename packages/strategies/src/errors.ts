@@ -6,12 +6,24 @@ import { IsthmusError, type IsthmusErrorOptions, isIsthmusError } from "@isthmus
  * | code | meaning | what to do |
  * |---|---|---|
  * | `STRATEGY_OPTIONS_INVALID` | an option of a strategy is not what it must be | correct it; the message names it |
+ * | `STRATEGY_UNKNOWN` | there is no strategy of that name | correct it; the message lists them |
+ * | `PEER_DEPENDENCY_MISSING` | a strategy needs an npm package that is not installed | install it; the message says which |
+ * | `DISCOVERY_FAILED` | a source could not be asked, or its answer makes no sense | see the message; the next round tries again |
+ * | `HTTP_FAILED` | an HTTP service could not be reached, or its answer is too late or too long | check the URL and the network |
+ * | `HTTP_STATUS` | an HTTP service answered with another status than 2xx, which is `context.status` | 401 and 403: check token and rights |
+ * | `HTTP_BODY_INVALID` | the answer of an HTTP service is not what it must be | check the URL |
  * | `STRATEGY_FAILED` | a strategy threw an error without a code, which is the cause | see the cause |
  * | `CONNECT_FAILED` | the connect hook rejected with an error without a code, which is the cause | see the cause |
  * | `CONNECT_ABORTED` | reason of an aborted attempt: the topology was stopped, or discovery no longer names the node | nothing |
  */
 export const STRATEGIES_ERROR_CODES = [
   "STRATEGY_OPTIONS_INVALID",
+  "STRATEGY_UNKNOWN",
+  "PEER_DEPENDENCY_MISSING",
+  "DISCOVERY_FAILED",
+  "HTTP_FAILED",
+  "HTTP_STATUS",
+  "HTTP_BODY_INVALID",
   "STRATEGY_FAILED",
   "CONNECT_FAILED",
   "CONNECT_ABORTED",

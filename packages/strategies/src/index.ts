@@ -10,10 +10,15 @@
  * @packageDocumentation
  */
 export type { ClusterHooks, Discovery, Strategy, StrategyContext } from "./contract.ts";
+export { defineStrategy, type StrategyDefinition, type StrategyFactory } from "./define.ts";
 export { type EpmdStrategyOptions, epmd } from "./epmd.ts";
 export { STRATEGIES_ERROR_CODES, type StrategiesErrorCode } from "./errors.ts";
 export type { TopologyEvent, TopologyListener } from "./events.ts";
+export { nodeName, nodeNames } from "./node-names.ts";
+export { type OptionKind, type OptionSpecs, type OptionsInput, type OptionsOf, option } from "./options.ts";
+export { type PollAnswer, type Polling, type PollOptions, pollingStrategy, startPolling } from "./poll.ts";
 export { type ReconcileInput, type Reconciliation, reconcile } from "./reconcile.ts";
+export { loadStrategy, STRATEGY_NAMES } from "./registry.ts";
 export {
   startTopology,
   type Topology,

@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import { Cookie } from "@isthmus/dist-handshake";
 import { epmdEnvironment, epmdResolver, staticResolver } from "@isthmus/epmd-client";
-import { IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { IsthmusError, isIsthmusError, nearest } from "@isthmus/wire";
 import * as v from "valibot";
 import type { ClusterOptions, RouteOptions } from "../bridge.ts";
 import { type ReadCookieFile, readCookie } from "./cookie.ts";
 import type { ConfigErrorCode } from "./errors.ts";
 import { checkMeaning, isLoopback } from "./meaning.ts";
-import { nearest } from "./nearest.ts";
 import { configInvalid, type KeyPath } from "./problem.ts";
 import { clusterSchema, cookieSchema, fileSchema, isRecord, isShown, keysAt, routeSchema } from "./schema.ts";
 import { YamlSource } from "./yaml-source.ts";

@@ -1,5 +1,4 @@
-import { isLongHost, isNodeName, parseNodeName } from "@isthmus/wire";
-import { nearest } from "./nearest.ts";
+import { isLongHost, isNodeName, nearest, parseNodeName } from "@isthmus/wire";
 import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema.ts";
 
