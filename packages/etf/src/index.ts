@@ -18,7 +18,7 @@ export { type DecodeOptions, decode, decodePrefix } from "./decode/decode.ts";
 export type { TermReaderOptions } from "./decode/term-decoder.ts";
 export { TermReader } from "./decode/term-reader.ts";
 export { type EncodeOptions, encode } from "./encode/encode.ts";
-export { TermWriter, type TermWriterOptions } from "./encode/term-writer.ts";
+export { type AtomReferences, TermWriter, type TermWriterOptions } from "./encode/term-writer.ts";
 export { ETF_ERROR_CODES, type EtfErrorCode } from "./errors.ts";
 export { DEFAULT_TERM_LIMITS, type TermLimits } from "./limits.ts";
 export type { Term } from "./term.ts";

@@ -1,7 +1,7 @@
 import type { Atom, Term, TermWriter } from "@isthmus/etf";
 import { type IdentityTranslator, rewriteTerm } from "@isthmus/etf/raw";
+import type { BodySource } from "./frame-writer.ts";
 import type { Signal } from "./signal.ts";
-import type { BodySource } from "./signal-writer.ts";
 
 /** A body that is encoded from a term. Refill it with {@link TermBody.of} for each signal. */
 export class TermBody implements BodySource {

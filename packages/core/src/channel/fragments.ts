@@ -5,7 +5,9 @@ import { coreError } from "../errors.ts";
 export interface FragmentLimits {
   /** Messages that may be incomplete at once on one connection. @default 4096 */
   readonly maxOpenSequences: number;
-  /** Bytes that incomplete messages of one connection may hold. @default 512 MiB */
+  /**
+   * Bytes that incomplete messages of one connection may hold; a fragment counts for at least 256. @default 512 MiB
+   */
   readonly maxFragmentBytes: number;
 }
 
@@ -13,6 +15,9 @@ export const DEFAULT_FRAGMENT_LIMITS: FragmentLimits = {
   maxOpenSequences: 4096,
   maxFragmentBytes: 512 * 1024 * 1024,
 };
+
+/** What keeping a fragment costs besides its bytes. A BEAM's fragments have 64 KiB, so this only meets abuse. */
+const LEAST_CHARGE = 256;
 
 /** A message put together again. */
 export interface WholeMessage {
@@ -26,6 +31,8 @@ interface Sequence {
   readonly parts: Buffer[];
   readonly atomRefs: readonly Atom[];
   size: number;
+  /** What it counts for in the limit. */
+  charge: number;
 }
 
 /** Puts fragmented messages together; several may be under way at once (PROTOCOL 4.4). One object per connection. */
@@ -41,7 +48,7 @@ export class Fragments {
   /**
    * The first fragment of a message: its atoms, control term, and the beginning of its body.
    * @param count fragments in all; 1 is a message that is complete
-   * @param part is kept: it must not be written again
+   * @param part may be kept: it must not be written again
    */
   first(id: bigint, count: bigint, part: Buffer, atomRefs: readonly Atom[]): WholeMessage | undefined {
     if (id === 0n || count === 0n || this.#open.has(id))
@@ -49,8 +56,8 @@ export class Fragments {
     if (count === 1n) return { bytes: part, atomRefs };
     if (this.#open.size >= this.#limits.maxOpenSequences)
       throw exceeded("maxOpenSequences", this.#limits.maxOpenSequences);
-    this.#hold(part.length);
-    this.#open.set(id, { left: count - 1n, parts: [part], atomRefs, size: part.length });
+    const charge = this.#hold(part.length);
+    this.#open.set(id, { left: count - 1n, parts: [compact(part)], atomRefs, size: part.length, charge });
     return undefined;
   }
 
@@ -59,21 +66,29 @@ export class Fragments {
     const sequence = this.#open.get(id);
     if (sequence === undefined || sequence.left !== number)
       throw malformed("does not follow the one before it");
-    sequence.parts.push(part);
+    sequence.parts.push(compact(part));
     sequence.size += part.length;
     sequence.left--;
-    this.#hold(part.length);
+    sequence.charge += this.#hold(part.length);
     if (sequence.left > 0n) return undefined;
     this.#open.delete(id);
-    this.#held -= sequence.size;
+    this.#held -= sequence.charge;
     return { bytes: Buffer.concat(sequence.parts, sequence.size), atomRefs: sequence.atomRefs };
   }
 
-  #hold(size: number): void {
-    this.#held += size;
+  /** @returns what was counted */
+  #hold(size: number): number {
+    const charge = Math.max(size, LEAST_CHARGE);
+    this.#held += charge;
     if (this.#held > this.#limits.maxFragmentBytes)
       throw exceeded("maxFragmentBytes", this.#limits.maxFragmentBytes);
+    return charge;
   }
+}
+
+/** `part`, without the rest of the chunk in which it came when that is much more: a kept view keeps all of it. */
+function compact(part: Buffer): Buffer {
+  return part.buffer.byteLength > part.length * 4 ? Buffer.from(part) : part;
 }
 
 function malformed(what: string): Error {

@@ -1,7 +1,7 @@
 import { FLAG } from "@isthmus/dist-handshake";
 import type { Atom, TermLimits } from "@isthmus/etf";
 import { coreError } from "../errors.ts";
-import { DistHeaderReader } from "./dist-header.ts";
+import { DistHeaderReader } from "./dist-header-reader.ts";
 import { type FragmentLimits, Fragments } from "./fragments.ts";
 import type { Signal } from "./signal.ts";
 import { SignalReader } from "./signal-reader.ts";

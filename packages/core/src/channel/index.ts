@@ -5,10 +5,12 @@
  */
 
 export { RewrittenBody, TermBody } from "./body.ts";
-export { DistHeaderReader } from "./dist-header.ts";
+export { DistHeaderReader } from "./dist-header-reader.ts";
+export { DistHeaderWriter } from "./dist-header-writer.ts";
 export { DEFAULT_FRAGMENT_LIMITS, type FragmentLimits, Fragments } from "./fragments.ts";
 export { FrameReader, usesDistHeader } from "./frame-reader.ts";
+export { type BodySource, FrameWriter } from "./frame-writer.ts";
 export { ALTACT, OP, SIGNAL, type SignalKind, signalName } from "./opcodes.ts";
 export { Signal } from "./signal.ts";
 export { SignalReader } from "./signal-reader.ts";
-export { type BodySource, SignalWriter, type TokenSource } from "./signal-writer.ts";
+export { SignalWriter, type TokenSource } from "./signal-writer.ts";

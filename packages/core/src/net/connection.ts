@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { HandshakeOutcome } from "@isthmus/dist-handshake";
+import { FLAG, type HandshakeOutcome } from "@isthmus/dist-handshake";
 import { type Atom, atom, type TermLimits, TermWriter } from "@isthmus/etf";
 import { FrameSplitter, IsthmusError, isIsthmusError } from "@isthmus/wire";
 import type { FragmentLimits } from "../channel/fragments.ts";
@@ -69,7 +69,7 @@ export class Connection {
   readonly #limits: ConnectionLimits;
   readonly #reader: FrameReader;
   readonly #splitter: FrameSplitter;
-  readonly #out = new TermWriter();
+  readonly #out: TermWriter;
   readonly #flush: () => void;
   #flushing = false;
   #pauses = 0;
@@ -98,6 +98,8 @@ export class Connection {
       this.#flushing = false;
       if (this.closeReason === undefined) this.#send();
     };
+    // OTP 23, which has no V4_NC, reads short ports only
+    this.#out = new TermWriter({ shortPorts: (outcome.flags & FLAG.V4_NC) === 0n });
     this.signals = new SignalWriter(this.#out, outcome.flags, () => {
       if (this.#flushing) return;
       this.#flushing = true;
@@ -108,7 +110,8 @@ export class Connection {
     stream.on("close", () => this.close(closedByPeer(this.peer.text)));
     stream.on("end", () => this.close(closedByPeer(this.peer.text)));
     stream.on("drain", () => {
-      if (!this.blocked) return;
+      if (this.closeReason === undefined && this.signals.frames.pending) this.#send();
+      if (!this.blocked || this.backlog > limits.highWaterBytes) return;
       this.blocked = false;
       this.#sink.writable(this);
     });
@@ -123,7 +126,10 @@ export class Connection {
 
   /** Bytes that wait to be sent. */
   get backlog(): number {
-    return this.#out.length + this.#stream.writableLength;
+    const { ready, pendingBytes } = this.signals.frames;
+    let bytes = this.#out.length + this.#stream.writableLength + pendingBytes;
+    for (const frame of ready) bytes += frame.length;
+    return bytes;
   }
 
   /** Stops reading from the peer until as many calls of {@link Connection.resume}; ticks still go out. */
@@ -158,7 +164,14 @@ export class Connection {
   /** Sends what waits, then closes. Only the first call has an effect. */
   close(reason: IsthmusError): void {
     if (this.closeReason !== undefined) return;
-    if (!this.#stream.destroyed && !this.#stream.writableEnded && this.#out.length > 0) this.#send();
+    if (
+      !this.#stream.destroyed &&
+      !this.#stream.writableEnded &&
+      this.backlog > this.#stream.writableLength
+    ) {
+      this.signals.frames.flush();
+      this.#send();
+    }
     if (this.closeReason !== undefined) return;
     this.closeReason = reason;
     this.#splitter.stop();
@@ -174,12 +187,38 @@ export class Connection {
     this.#sink.closed(this, reason);
   }
 
+  /** Hands over what was written, and of long messages as much as may wait in the stream. */
   #send(): void {
-    const bytes = this.#out.take();
-    if (bytes.length === 0) return;
+    const stream = this.#stream;
+    const { frames } = this.signals;
+    if (frames.ready.length === 0 && !frames.pending) {
+      const bytes = this.#out.take();
+      if (bytes.length === 0) return;
+      this.#wrote = true;
+      if (!stream.write(bytes)) this.#checkBacklog();
+      return;
+    }
     this.#wrote = true;
-    if (this.#stream.write(bytes)) return;
-    const waiting = this.#stream.writableLength;
+    stream.cork();
+    this.#sendReady();
+    const bytes = this.#out.take();
+    if (bytes.length > 0) stream.write(bytes);
+    while (frames.pending && stream.writableLength < this.#limits.highWaterBytes) {
+      frames.nextFragment();
+      this.#sendReady();
+    }
+    stream.uncork();
+    if (stream.writableNeedDrain) this.#checkBacklog();
+  }
+
+  #sendReady(): void {
+    const { ready } = this.signals.frames;
+    for (const bytes of ready) this.#stream.write(bytes);
+    ready.length = 0;
+  }
+
+  #checkBacklog(): void {
+    const waiting = this.backlog;
     if (waiting > this.#limits.maxBacklogBytes) {
       this.close(
         coreError(

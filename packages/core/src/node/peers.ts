@@ -13,6 +13,7 @@ import {
 } from "@isthmus/dist-handshake";
 import type { NodeResolver } from "@isthmus/epmd-client";
 import { type Atom, atom } from "@isthmus/etf";
+import { internWeakly } from "@isthmus/etf/raw";
 import {
   type Clock,
   IsthmusError,
@@ -153,7 +154,7 @@ export class Peers implements ConnectionSink {
         random: options.random,
         decide: (peer) => {
           const decision = this.#decide(peer.name);
-          if (decision !== "not_allowed" && decision !== "nok") claimed = atom(peer.name);
+          if (decision !== "not_allowed" && decision !== "nok") claimed = internWeakly(peer.name);
           return decision;
         },
         lengthBytes: options.tls === undefined ? 2 : 4,
@@ -219,7 +220,8 @@ export class Peers implements ConnectionSink {
   #decide(peer: string): AcceptDecision {
     const options = this.#options;
     if (peer === options.name || !options.allow(peer)) return "not_allowed";
-    const node = atom(peer);
+    // it has not shown the cookie yet: names that anybody makes up must not stay in the atom table
+    const node = internWeakly(peer);
     const state = this.#states.get(node);
     if (state?.t === "up") return "alive";
     if (state?.t !== "dialing") return "ok";

@@ -1,6 +1,6 @@
 import { encode, inspectTerm, type Term, type TermWriter, tuple } from "@isthmus/etf";
 import { type IsthmusError, isIsthmusError } from "@isthmus/wire";
-import type { BodySource } from "../channel/signal-writer.ts";
+import type { BodySource } from "../channel/frame-writer.ts";
 import { coreError } from "../errors.ts";
 import { JS_ERROR, NOCATCH } from "./atoms.ts";
 

@@ -1,7 +1,7 @@
 import { FLAG } from "@isthmus/dist-handshake";
 import { type Atom, encode, type Pid, type Reference, type Term, type TermWriter } from "@isthmus/etf";
 import { TermBody } from "../channel/body.ts";
-import type { BodySource } from "../channel/signal-writer.ts";
+import type { BodySource } from "../channel/frame-writer.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ProcessContext } from "./context.ts";
 import type { ExitReason } from "./exit-reason.ts";

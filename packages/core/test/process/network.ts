@@ -184,7 +184,8 @@ export class Network {
     };
     this.#wires.set(name, wire);
     const signals = new SignalWriter(out, this.flags, () => {
-      let bytes = Buffer.from(out.take());
+      signals.frames.flush();
+      let bytes = Buffer.concat([...signals.frames.ready.splice(0), out.take()]);
       // one call may have written several fragments
       while (bytes.length > 0) {
         const end = 4 + bytes.readUInt32BE(0);

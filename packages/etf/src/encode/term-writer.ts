@@ -29,6 +29,12 @@ export interface TermWriterOptions {
   readonly shortPorts?: boolean;
 }
 
+/** Numbers for atoms, which a reader of the output knows (PROTOCOL 4.3). */
+export interface AtomReferences {
+  /** @returns the number that stands for `a` in the present message, 0 to 254, or -1 when it must be written out */
+  refer(a: Atom): number;
+}
+
 const DEFAULT_SLAB_BYTES = 64 * 1024;
 const DEFAULT_MAX_DEPTH = 1_000_000;
 const MAX_U32 = 0xffff_ffff;
@@ -72,6 +78,8 @@ export class TermWriter {
   bytes: Buffer;
   /** Index in `bytes` of the next byte. */
   position: number;
+  /** Writes atoms as ATOM_CACHE_REF where it can. Only for messages whose distribution header says what they mean. */
+  atomReferences: AtomReferences | undefined;
   #start: number;
   readonly #slabBytes: number;
   readonly #maxDepth: number;
@@ -88,6 +96,7 @@ export class TermWriter {
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#latin1Atoms = options.latin1Atoms ?? false;
     this.#shortPorts = options.shortPorts ?? false;
+    this.atomReferences = undefined;
     this.bytes = Buffer.allocUnsafeSlow(this.#slabBytes);
     this.position = 0;
     this.#start = 0;
@@ -139,6 +148,21 @@ export class TermWriter {
     return this.position - this.#start;
   }
 
+  /** Makes room for `n` bytes at `at`, a position that {@link TermWriter.mark} gave, before what was written since. */
+  insert(at: number, n: number): void {
+    this.ensure(n);
+    const from = this.#start + at;
+    this.bytes.copyWithin(from + n, from, this.position);
+    this.position += n;
+  }
+
+  /** Takes out the `n` bytes at `at`, a position that {@link TermWriter.mark} gave. */
+  remove(at: number, n: number): void {
+    const from = this.#start + at;
+    this.bytes.copyWithin(from, from + n, this.position);
+    this.position -= n;
+  }
+
   /** Forgets everything written since `mark`. */
   truncate(mark: number): void {
     this.position = this.#start + mark;
@@ -175,6 +199,16 @@ export class TermWriter {
 
   /** One of the two atom tags, in UTF-8 unless the writer was made for Latin-1. */
   atom(a: Atom): void {
+    if (this.atomReferences !== undefined) {
+      const number = this.atomReferences.refer(a);
+      if (number >= 0) {
+        this.ensure(2);
+        this.bytes[this.position] = 82;
+        this.bytes[this.position + 1] = number;
+        this.position += 2;
+        return;
+      }
+    }
     if (this.#latin1Atoms && this.#latin1Atom(a)) return;
     const wire = atomWire(a);
     const length = wire.length;

@@ -1,8 +1,10 @@
 /**
- * Work on terms as bytes: find their end, or copy them with identifiers translated, without decoding.
+ * Work on terms as bytes: find their end, or copy them with identifiers translated, without decoding. And atoms that
+ * are held weakly, for programs that read protocols themselves.
  * @packageDocumentation
  */
 
+export { atomFromUtf8, internWeakly } from "../terms/atom.ts";
 export type { Identity, IdentityTranslator } from "./identity.ts";
 export { rewriteTerm } from "./rewrite.ts";
 export { skipTerm } from "./skip.ts";

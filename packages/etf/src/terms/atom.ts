@@ -78,7 +78,10 @@ export function atom(text: string): Atom {
   return made;
 }
 
-/** The atom with this valid text, held weakly unless the program has made it. */
+/**
+ * The atom with this valid text, held weakly unless the program has made it: for names that a peer made up, which must
+ * not stay for good.
+ */
 export function internWeakly(text: string): Atom {
   const entry = table.get(text);
   if (entry instanceof Atom) return entry;
@@ -137,6 +140,12 @@ export function atomText(bytes: Buffer, start: number, end: number, latin1: bool
   if (end - start > MAX_CHARACTERS * 4 || !isUtf8(bytes.subarray(start, end))) return undefined;
   const text = bytes.toString("utf8", start, end);
   return text.length > MAX_CHARACTERS && countCharacters(text) > MAX_CHARACTERS ? undefined : text;
+}
+
+/** The atom in these bytes of UTF-8, held weakly; undefined when they are none. */
+export function atomFromUtf8(bytes: Buffer, start: number, end: number): Atom | undefined {
+  const text = atomText(bytes, start, end, false);
+  return text === undefined ? undefined : internWeakly(text);
 }
 
 function countCharacters(text: string): number {

@@ -1,14 +1,14 @@
-import { type Atom, atom } from "@isthmus/etf";
+import type { Atom } from "@isthmus/etf";
+import { atomFromUtf8 } from "@isthmus/etf/raw";
 import { coreError } from "../errors.ts";
 
 /** Slots of the atom cache of one direction (erts `external.h`: ERTS_ATOM_CACHE_SIZE). */
 const SLOTS = 2048;
 const NO_ATOMS: readonly Atom[] = [];
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Reads distribution headers and keeps the atom cache that they fill: one object per connection, for what comes in
- * (PROTOCOL 4.3). We ourselves always send headers without atoms, which every peer takes.
+ * (PROTOCOL 4.3).
  */
 export class DistHeaderReader {
   readonly #slots: (Atom | undefined)[] = new Array(SLOTS).fill(undefined);
@@ -46,7 +46,9 @@ export class DistHeaderReader {
         const length = long ? bytes.readUInt16BE(offset) : bytes[offset]!;
         offset += lengthBytes;
         if (offset + length > end) throw malformed("is cut off");
-        this.#slots[slot] = atomText(bytes.subarray(offset, offset + length));
+        const entered = atomFromUtf8(bytes, offset, offset + length);
+        if (entered === undefined) throw malformed("has an atom that is none");
+        this.#slots[slot] = entered;
         offset += length;
       }
       const atom = this.#slots[slot];
@@ -55,14 +57,6 @@ export class DistHeaderReader {
     }
     this.#refs = refs;
     return offset;
-  }
-}
-
-function atomText(bytes: Buffer): Atom {
-  try {
-    return atom(utf8.decode(bytes));
-  } catch (cause) {
-    throw coreError("FRAME_MALFORMED", "A distribution header has an atom that is none.", { cause });
   }
 }
 
