@@ -44,6 +44,10 @@ export const CORE_ERROR_CODES = [
   "OPTION_INVALID",
   /** The remote function raised, exited or threw; `context.reason` has the term. */
   "RPC_FAILED",
+  /** The other node did not spawn the process; `context.reason` says why: `notsup`, `badopt`, `system_limit`. */
+  "SPAWN_REFUSED",
+  /** A process answered a request of `sys` with an error, which is `context.reason`. */
+  "SYS_REFUSED",
   /** Living processes reached `maxProcesses`. Raise it, or find what spawns so many. */
   "PROCESS_LIMIT",
   /** A peer holds too many links and monitors: more than `maxRelationsPerNode`. The connection is closed. */

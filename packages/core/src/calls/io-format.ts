@@ -10,8 +10,7 @@ const MAX_DEPTH = 1000;
 const DIRECTIVE = /~(?:(-?\d+|\*)?)(?:\.(\d+|\*)?)?(?:\.(\*|[\s\S]))?([tlkK]*)([\s\S])/gu;
 
 /**
- * The text of `io_lib:format(Format, Args)`. Terms (`~p`, `~w`) are written on one line, with
- * a space after commas, as {@link inspectTerm} has it.
+ * The text of `io_lib:format(Format, Args)`. Long terms are not broken into lines, as `~p` would.
  * @throws Error when the arguments do not fit the format, as `badarg`
  */
 export function formatText(format: Term, args: Term): string {
@@ -81,12 +80,12 @@ function directive(control: string, field: Field, unicode: boolean, next: () => 
     }
     case "w":
     case "p":
-      return adjusted(termText(next()), field.width, field.pad);
+      return adjusted(termText(next(), control === "w"), field.width, field.pad);
     case "W":
     case "P": {
       const value = next();
       next(); // the depth
-      return adjusted(termText(value), field.width, field.pad);
+      return adjusted(termText(value, control === "W"), field.width, field.pad);
     }
     case "b":
     case "B":
@@ -115,9 +114,9 @@ function directive(control: string, field: Field, unicode: boolean, next: () => 
   }
 }
 
-/** The text of a term in Erlang syntax. */
-export function termText(term: Term): string {
-  return inspectTerm(term, { syntax: "erlang", maxLength: Number.POSITIVE_INFINITY });
+/** The text of a term in Erlang syntax. @param numeric lists and binaries always as numbers */
+export function termText(term: Term, numeric = false): string {
+  return inspectTerm(term, { compact: true, numeric });
 }
 
 /**

@@ -105,6 +105,7 @@ function made(module: Term, name: Term, args: Term | undefined): string | undefi
       return formatText(list[0] as Term, list[1] as Term);
     case "write/1":
     case "write/2":
+      return termText(list[0] as Term, true);
     case "print/1":
       return termText(list[0] as Term);
     case "nl/0":

@@ -1,8 +1,9 @@
-import type { Atom, Term, Tuple } from "@isthmus/etf";
+import { type Atom, atom, type Term, type Tuple } from "@isthmus/etf";
 import type { LocalProcess } from "../process/local-process.ts";
 import type { Process, SpawnOptions } from "../process/process.ts";
 import type { Runtime } from "../process/runtime.ts";
 import { type CallFrom, callerOf, isCast, reply } from "./gen-messages.ts";
+import { handleSystem, systemRequest } from "./sys.ts";
 
 /** What handlers of a server can do. */
 export interface ServerContext {
@@ -30,9 +31,15 @@ export interface ServerHandlers {
   cast?(message: Term, context: ServerContext): unknown;
   /** Any other message. */
   info?(message: Term, context: ServerContext): unknown;
+  /** What `sys:get_state` and `sys:get_status` show, in Observer for instance. @default undefined, the atom */
+  state?(context: ServerContext): Term;
   /** The server has ended. */
   terminate?(reason: Term, context: ServerContext): void;
 }
+
+/** Messages that a suspended server keeps. */
+const MAX_SUSPENDED = 10_000;
+const UNDEFINED = atom("undefined");
 
 /** Options of a server. */
 export type ServerOptions = Pick<SpawnOptions, "trapExit" | "copyBinaries" | "groupLeader">;
@@ -68,14 +75,51 @@ export function serve(
     if (answer !== undefined) context.reply(from, answer);
     return undefined;
   };
+  const handle = (message: Term): unknown => {
+    const from = callerOf(message);
+    if (from !== undefined) return onCall(message as Tuple, from);
+    if (isCast(message)) return handlers.cast?.(message.elements[1] as Term, context);
+    return handlers.info?.(message, context);
+  };
+  /** What came while `sys:suspend` holds the server; undefined while it runs. */
+  let held: Term[] | undefined;
+  const supervised = {
+    get pid() {
+      return server.pid;
+    },
+    get suspended() {
+      return held !== undefined;
+    },
+    state: () => handlers.state?.(context) ?? UNDEFINED,
+    suspend: () => {
+      held ??= [];
+    },
+    resume: () => {
+      const messages = held ?? [];
+      held = undefined;
+      // delivered anew, so that one which ends the server, or suspends it, does so for those behind it
+      for (const message of messages) runtime.loop.push(() => server.alive && server.deliver(message));
+    },
+  };
   const server = runtime.spawn({
     ...options,
     ...(name === undefined ? {} : { name }),
     onMessage: (message) => {
-      const from = callerOf(message);
-      if (from !== undefined) return onCall(message as Tuple, from);
-      if (isCast(message)) return handlers.cast?.(message.elements[1] as Term, context);
-      return handlers.info?.(message, context);
+      const system = systemRequest(message);
+      if (system !== undefined) {
+        const { answer, terminate } = handleSystem(supervised, system.request);
+        context.reply(system.from, answer);
+        if (terminate !== undefined) server.exit(terminate);
+        return undefined;
+      }
+      if (held === undefined) return handle(message);
+      if (held.length < MAX_SUSPENDED) held.push(message);
+      else
+        node.logger.warn(
+          { name: String(name) },
+          "a suspended server holds too many messages: one was dropped",
+        );
+      return undefined;
     },
     onExit: (reason) => handlers.terminate?.(reason, context),
   });

@@ -167,7 +167,7 @@ export class LocalProcess implements Process {
   }
 
   /** A monitor that the peer set up together with the process that it spawned. */
-  adoptMonitor(ref: Reference, target: Pid, onDown: (down: Down) => void): void {
+  adoptMonitor(ref: Reference, target: Pid, onDown: ((down: Down) => void) | undefined): void {
     this.monitors.held.set(referenceNumber(ref), {
       ref,
       target,

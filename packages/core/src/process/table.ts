@@ -5,8 +5,10 @@ import { type CallOptions, genCall, genCast } from "../calls/gen-call.ts";
 import { IncomingSpawn } from "../calls/incoming-spawn.ts";
 import { type IoServerOptions, type IoSink, serveIo } from "../calls/io-server.ts";
 import { startLoggerProxy, startNetKernel } from "../calls/net-kernel.ts";
+import { type RemoteProcess, type RemoteSpawnOptions, spawnOn } from "../calls/remote-spawn.ts";
 import { startRex } from "../calls/rex.ts";
 import { type ServerHandlers, type ServerOptions, serve } from "../calls/server.ts";
+import { SystemCalls } from "../calls/sys.ts";
 import type { Signal } from "../channel/signal.ts";
 import { coreError } from "../errors.ts";
 import type { Connection } from "../net/connection.ts";
@@ -42,6 +44,8 @@ export interface TableCallOptions extends CallOptions {
 export class ProcessTable {
   /** `erpc` and `rpc`: functions on other nodes. */
   readonly erpc: RemoteCalls;
+  /** `sys`: state and status of OTP processes. */
+  readonly sys: SystemCalls;
   readonly #runtime: Runtime;
   readonly #exposed = new Exposed();
   readonly #io: IoSink;
@@ -54,6 +58,7 @@ export class ProcessTable {
     const runtime = new Runtime(context, { ...DEFAULT_PROCESS_LIMITS, ...limits });
     this.#runtime = runtime;
     this.erpc = new RemoteCalls(runtime, () => this.#defaultCaller());
+    this.sys = new SystemCalls(runtime, () => this.#defaultCaller());
     const spawns = new IncomingSpawn(runtime, this.#exposed);
     runtime.onSpawnRequest = (request) => spawns.handle(request);
     runtime.groupLeader = () => this.groupLeader;
@@ -97,6 +102,24 @@ export class ProcessTable {
    */
   spawn(options: SpawnOptions = {}): Process {
     return this.#runtime.spawn(options);
+  }
+
+  /**
+   * Spawns a process on another node, `erlang:spawn_request/5`; `options.as` is then its parent.
+   * @example `const { pid } = await table.spawnOn("b@host", "timer", "sleep", [1000], { monitor: true, as: process })`
+   *
+   * Rejects with `SPAWN_REFUSED` (`context.reason`: `notsup` before OTP 23, `badopt`, `system_limit`),
+   * `CALL_TIMEOUT`, `NO_CONNECTION`, `PROCESS_DEAD`, `NODE_CLOSED`, a code of `@isthmus/etf`, or the signal's reason.
+   * A function that does not exist is no error here: the process is spawned and ends with `undef`.
+   */
+  async spawnOn(
+    node: string | Atom,
+    module: string | Atom,
+    name: string | Atom,
+    args: readonly Term[],
+    options: RemoteSpawnOptions & Pick<TableCallOptions, "as"> = {},
+  ): Promise<RemoteProcess> {
+    return spawnOn(this.#as(options.as), this.#runtime, node, module, name, args, options);
   }
 
   /**

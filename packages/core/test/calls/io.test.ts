@@ -32,7 +32,11 @@ describe("io_lib:format", () => {
       "0.500000 0.00000e+0 9999.50 1.23457e+5 12.5",
     ],
     ["~i~w", [1, 2], "2"],
-    ["~p ~w", [tuple(ok, atom("Up")), [atom("a")]], "{ok, 'Up'} [a]"],
+    ["~p ~w", [tuple(ok, atom("Up")), [atom("a")]], "{ok,'Up'} [a]"],
+    ["~p ~w", [chars("ab"), chars("ab")], '"ab" [97,98]'],
+    ["~p ~w", ["ab", "ab"], '<<"ab">> <<97,98>>'],
+    ["~p", [new ImproperList([1, 2], 3)], "[1,2|3]"],
+    ["~p", [new Map([[1, tuple(2, 3)]])], "#{1 => {2,3}}"],
     ["~P", [atom("x"), 5], "x"],
   ] as readonly [string, readonly Term[], string][])("%s", (format, args, expected) => {
     expect(formatText(chars(format), args)).toBe(expected);

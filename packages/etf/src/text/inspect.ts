@@ -26,6 +26,18 @@ export interface InspectOptions {
   readonly syntax?: TermSyntax;
   /** Characters after which the text is cut and `...` put behind. Default: no limit. */
   readonly maxLength?: number;
+  /** No blanks after commas and around bars: as `io:format` writes terms. Default false. */
+  readonly compact?: boolean;
+  /** Lists and binaries always as numbers, never as text, as `~w` does. Default false. */
+  readonly numeric?: boolean;
+}
+
+/** Options with their defaults. */
+interface Style {
+  readonly syntax: TermSyntax;
+  readonly comma: string;
+  readonly bar: string;
+  readonly numeric: boolean;
 }
 
 /** `util.inspect` is for people and logs: nobody reads on after this many characters. */
@@ -48,13 +60,14 @@ interface Frame {
  * numbers and creation: `#Pid<a@host.12.0:1700000000>`.
  */
 export function inspectTerm(term: Term, options: InspectOptions = {}): string {
-  const syntax = options.syntax ?? "erlang";
+  const { syntax = "erlang", compact = false, numeric = false } = options;
+  const style = { syntax, comma: compact ? "," : ", ", bar: compact ? "|" : " | ", numeric };
   const limit = options.maxLength ?? Number.POSITIVE_INFINITY;
   const frames: Frame[] = [];
   let out = "";
   let current: Term = term;
   for (;;) {
-    const shown = show(current, syntax, limit - out.length);
+    const shown = show(current, style, limit - out.length);
     if (typeof shown === "string") {
       out += shown;
     } else {
@@ -83,7 +96,8 @@ export function inspectCustom(term: Term, _depth: number, _options: object): str
 
 type Shown = string | { readonly open: string; readonly frame: Frame };
 
-function show(term: Term, syntax: TermSyntax, room: number): Shown {
+function show(term: Term, style: Style, room: number): Shown {
+  const { syntax } = style;
   switch (kindOf(term)) {
     case "integer":
       return String(term);
@@ -92,19 +106,19 @@ function show(term: Term, syntax: TermSyntax, room: number): Shown {
     case "atom":
       return atomSource(typeof term === "boolean" ? `${term}` : (term as Atom).text, syntax);
     case "binary":
-      return binarySource(typeof term === "string" ? Buffer.from(term) : (term as Uint8Array), syntax, room);
+      return binarySource(typeof term === "string" ? Buffer.from(term) : (term as Uint8Array), style, room);
     case "bitstring":
       return bitStringSource(term as BitString, syntax, room);
     case "list":
-      return listSource(term as readonly Term[], syntax);
+      return listSource(term as readonly Term[], style);
     case "improper":
-      return improperSource(term as ImproperList);
+      return improperSource(term as ImproperList, style);
     case "tuple":
-      return row("{", (term as Tuple).elements, "}");
+      return row("{", (term as Tuple).elements, "}", style);
     case "map":
-      return mapSource(term as ReadonlyMap<Term, Term>, syntax);
+      return mapSource(term as ReadonlyMap<Term, Term>, style);
     case "record":
-      return recordSource(term as NativeRecord, syntax);
+      return recordSource(term as NativeRecord, style);
     case "export":
       return exportSource(term as ExportFun, syntax);
     case "pid": {
@@ -131,33 +145,30 @@ function show(term: Term, syntax: TermSyntax, room: number): Shown {
   }
 }
 
-function comma(index: number): string {
-  return index === 0 ? "" : ", ";
+function row(open: string, items: readonly Term[], close: string, { comma }: Style): Shown {
+  return { open, frame: { items, next: 0, close, before: (index) => (index === 0 ? "" : comma) } };
 }
 
-function row(open: string, items: readonly Term[], close: string): Shown {
-  return { open, frame: { items, next: 0, close, before: comma } };
-}
-
-function improperSource(list: ImproperList): Shown {
+function improperSource(list: ImproperList, { comma, bar }: Style): Shown {
   const items = [...list.elements, list.tail];
-  const before = (index: number) => (index === items.length - 1 ? " | " : comma(index));
+  const before = (index: number) => (index === items.length - 1 ? bar : index === 0 ? "" : comma);
   return { open: "[", frame: { items, next: 0, close: "]", before } };
 }
 
-function listSource(list: readonly Term[], syntax: TermSyntax): Shown {
-  if (isCharlist(list)) {
+function listSource(list: readonly Term[], style: Style): Shown {
+  const { syntax, numeric } = style;
+  if (!numeric && isCharlist(list)) {
     const text = quoted(Buffer.from(list).toString("latin1"), '"', syntax);
     return syntax === "erlang" ? text : `~c${text}`;
   }
-  return row("[", list, "]");
+  return row("[", list, "]", style);
 }
 
-function binarySource(bytes: Uint8Array, syntax: TermSyntax, room: number): string {
+function binarySource(bytes: Uint8Array, { syntax, numeric }: Style, room: number): string {
   // what does not fit is not worth looking at
   const cut = bytes.length > room + 4 ? bytes.subarray(0, room + 4) : bytes;
   if (cut.length === 0) return syntax === "erlang" ? "<<>>" : '""';
-  if (cut === bytes && isUtf8(bytes)) {
+  if (!numeric && cut === bytes && isUtf8(bytes)) {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("utf8");
     if (isPrintableText(text)) {
       const source = quoted(text, '"', syntax);
@@ -174,18 +185,19 @@ function bitStringSource(bits: BitString, syntax: TermSyntax, room: number): str
   return `<<${[...whole, `${last}${syntax === "erlang" ? ":" : "::"}${bits.bits}`].join(separator)}>>`;
 }
 
-function mapSource(map: ReadonlyMap<Term, Term>, syntax: TermSyntax): Shown {
+function mapSource(map: ReadonlyMap<Term, Term>, { syntax, comma }: Style): Shown {
+  const separator = (index: number) => (index === 0 ? "" : comma);
   const items: readonly Term[] = map instanceof Map ? ([...map].flat() as Term[]) : (map as TermMap).flat;
   if (syntax === "erlang") {
-    const before = (index: number) => (index % 2 === 1 ? " => " : comma(index));
+    const before = (index: number) => (index % 2 === 1 ? " => " : separator(index));
     return { open: "#{", frame: { items, next: 0, close: "}", before } };
   }
   const keyword = items.every((item, index) => index % 2 === 1 || isKey(item));
   if (!keyword) {
-    const before = (index: number) => (index % 2 === 1 ? " => " : comma(index));
+    const before = (index: number) => (index % 2 === 1 ? " => " : separator(index));
     return { open: "%{", frame: { items, next: 0, close: "}", before } };
   }
-  const before = (index: number) => `${comma(index)}${elixirKey(String(items[index]))} `;
+  const before = (index: number) => `${separator(index)}${elixirKey(String(items[index]))} `;
   return { open: "%{", frame: { items, next: 0, close: "}", before, skip: () => true } };
 }
 
@@ -193,10 +205,10 @@ function isKey(term: Term): boolean {
   return kindOf(term) === "atom" && !String(term).startsWith("Elixir.");
 }
 
-function recordSource(record: NativeRecord, syntax: TermSyntax): Shown {
+function recordSource(record: NativeRecord, { syntax, comma }: Style): Shown {
   const name = `${atomSource(record.module.text, syntax)}:${atomSource(record.name.text, syntax)}`;
   const before = (index: number) =>
-    `${comma(index)}${atomSource(record.fields[index]?.text ?? "", syntax)} = `;
+    `${index === 0 ? "" : comma}${atomSource(record.fields[index]?.text ?? "", syntax)} = `;
   return { open: `#${name}{`, frame: { items: record.values, next: 0, close: "}", before } };
 }
 
