@@ -14,7 +14,7 @@ export type { SystemCalls } from "./calls/sys.ts";
 export { CORE_ERROR_CODES, type CoreErrorCode } from "./errors.ts";
 export { type Connection, type ConnectionLimits, DEFAULT_CONNECTION_LIMITS } from "./net/connection.ts";
 export { type ConnectedNode, type HiddenNode, type NodeEvent, startNode } from "./node/node.ts";
-export type { NodeOptions, NodeTls, SignalRouter } from "./node/options.ts";
+export type { DynamicName, NodeOptions, NodeTls, SignalRouter } from "./node/options.ts";
 export type { Address, NamedProcess, ProcessAddress, ResolvedName } from "./process/address.ts";
 export { type RaiseClass, raise } from "./process/exit-reason.ts";
 export type { ReceiveOptions } from "./process/mailbox.ts";

@@ -37,8 +37,6 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   maxBacklogBytes: 512 * 1024 * 1024,
 };
 
-/** A peer that is silent for this many tick rounds is gone (`net_tickintensity`). */
-const SILENT_ROUNDS = 4;
 const TICK = Buffer.alloc(4);
 
 /**
@@ -141,14 +139,17 @@ export class Connection {
     if (this.#pauses > 0 && --this.#pauses === 0 && this.closeReason === undefined) this.#stream.resume();
   }
 
-  /** Four times per tick time: sends a tick when nothing else was sent, and gives up a peer that is silent. */
-  tick(): void {
+  /**
+   * `intensity` times per tick time: sends a tick when nothing else was sent, and gives up a peer that is silent for
+   * that many rounds.
+   */
+  tick(intensity: number): void {
     if (!this.#wrote && this.backlog === 0) this.#stream.write(TICK);
     this.#wrote = false;
     // while we do not read, silence says nothing about the peer
     this.#silentRounds = this.#read || this.#pauses > 0 ? 0 : this.#silentRounds + 1;
     this.#read = false;
-    if (this.#silentRounds >= SILENT_ROUNDS) {
+    if (this.#silentRounds >= intensity) {
       this.close(
         coreError(
           "TICK_TIMEOUT",

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { EventEmitter } from "node:events";
-import { Cookie, HIDDEN_FULL } from "@isthmus/dist-handshake";
+import { EventEmitter, on } from "node:events";
+import { Cookie, FLAG, HIDDEN_FULL } from "@isthmus/dist-handshake";
 import { epmdEnvironment, epmdResolver, type Registration, register } from "@isthmus/epmd-client";
 import { type Atom, atom, type Term } from "@isthmus/etf";
 import {
@@ -21,7 +21,9 @@ import type { Address, ProcessAddress } from "../process/address.ts";
 import type { ProcessContext } from "../process/context.ts";
 import type { Process, SpawnOptions } from "../process/process.ts";
 import { ProcessTable, type TableCallOptions } from "../process/table.ts";
-import type { NodeOptions } from "./options.ts";
+import { loopLate, nodeDown, nodeUp } from "./diagnostics.ts";
+import { type Dialled, type DialOptions, dialNode } from "./dial.ts";
+import type { DynamicName, NodeOptions } from "./options.ts";
 import { DEFAULT_SETUP_TIMEOUT_MS, Peers } from "./peers.ts";
 
 /** Something that happened to the connection with another node. */
@@ -36,6 +38,9 @@ export interface ConnectedNode {
   readonly creation: number;
 }
 
+/** Ticks that are later than this are worth a warning. */
+const LATE_MS = 1000;
+
 /** Creations 0 to 3 have a meaning of their own in the old one-byte forms. */
 const FIRST_CREATION = 4;
 
@@ -44,12 +49,10 @@ const FIRST_CREATION = 4;
  * @throws IsthmusError `NODE_NAME_INVALID`, `OPTION_INVALID`, `LISTEN_FAILED`, and the codes of `@isthmus/epmd-client`
  */
 export async function startNode(options: NodeOptions): Promise<HiddenNode> {
+  const ticks = tickOptions(options);
+  if (typeof options.name !== "string") return startDynamicNode(options, options.name, ticks);
   const name = parseNodeName(options.name);
-  const tickTime = options.tickTimeSeconds ?? 60;
-  if (!(tickTime >= 1 && tickTime <= 86_400)) {
-    throw coreError("OPTION_INVALID", `tickTimeSeconds must be between 1 and 86400, not ${tickTime}.`);
-  }
-  const node = new HiddenNode(options, tickTime);
+  const node = new HiddenNode(options, name.full, ticks);
   if (options.listen === false) return node;
   const host = options.listen?.host;
   const listener = await listen({ host, port: options.listen?.port ?? 0 }, (socket) => node[ACCEPT](socket));
@@ -72,6 +75,36 @@ export async function startNode(options: NodeOptions): Promise<HiddenNode> {
   return node;
 }
 
+/** Connects first, and then is what it was told to be. */
+async function startDynamicNode(options: NodeOptions, name: DynamicName, ticks: Ticks): Promise<HiddenNode> {
+  const { from, host = parseNodeName(from).host } = name;
+  const flags = (options.flags ?? HIDDEN_FULL) | FLAG.NAME_ME;
+  const local = { name: host, creation: 0, flags, cookies: cookieSource(options.cookie) };
+  const dialled = await dialNode(from, local, dialOptions(options), new AbortController().signal);
+  const { localName, localCreation: creation } = dialled.outcome;
+  const node = new HiddenNode({ ...options, creation, listen: false }, localName, ticks);
+  node[ADOPT](dialled);
+  return node;
+}
+
+/** How often ticks are sent. */
+interface Ticks {
+  readonly intervalMs: number;
+  readonly intensity: number;
+}
+
+function tickOptions({ tickTimeSeconds = 60, tickIntensity = 4 }: NodeOptions): Ticks {
+  if (!(tickTimeSeconds >= 1 && tickTimeSeconds <= 86_400))
+    throw coreError("OPTION_INVALID", `tickTimeSeconds must be between 1 and 86400, not ${tickTimeSeconds}.`);
+  if (!(Number.isInteger(tickIntensity) && tickIntensity >= 4 && tickIntensity <= 1000))
+    throw coreError(
+      "OPTION_INVALID",
+      `tickIntensity must be a whole number from 4 to 1000, not ${tickIntensity}.`,
+    );
+  return { intervalMs: (tickTimeSeconds * 1000) / tickIntensity, intensity: tickIntensity };
+}
+
+const ADOPT = Symbol("adopt");
 const ACCEPT = Symbol("accept");
 const LISTENING = Symbol("listening");
 
@@ -84,8 +117,10 @@ export class HiddenNode implements AsyncDisposable {
   readonly #peers: Peers;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #events = new EventEmitter<{ event: [NodeEvent] }>();
+  readonly #events = new EventEmitter<{ event: [NodeEvent]; close: [] }>();
   readonly #options: NodeOptions;
+  /** Who waits until a connection takes more. */
+  readonly #senders = new Map<Connection, (() => void)[]>();
   #creation: number;
   #listener: Listener | undefined;
   #registration: Registration | undefined;
@@ -93,30 +128,24 @@ export class HiddenNode implements AsyncDisposable {
   #closed = false;
 
   /** Use {@link startNode}. */
-  constructor(options: NodeOptions, tickTimeSeconds: number) {
+  constructor(options: NodeOptions, name: string, ticks: Ticks) {
     this.#options = options;
-    this.name = options.name;
+    this.name = name;
     this.#clock = options.clock ?? systemClock;
     this.#logger = options.logger ?? silentLogger;
     this.#creation = options.creation ?? randomCreation();
     this.#events.setMaxListeners(0);
-    const cookies = cookieSource(options.cookie);
-    const epmd = epmdAddress(options);
     const router = options.router;
     this.#peers = new Peers({
-      name: options.name,
+      ...dialOptions(options),
+      name,
       creation: () => this.#creation,
       flags: options.flags ?? HIDDEN_FULL,
-      cookies,
-      resolver: options.resolver ?? epmdResolver({ port: epmd.port }),
+      cookies: cookieSource(options.cookie),
       allow: options.allow ?? (() => true),
-      tls: options.tls,
       limits: { ...DEFAULT_CONNECTION_LIMITS, ...options.limits },
       maxPendingHandshakes: options.maxPendingHandshakes ?? 128,
       maxQueuedPerNode: options.maxQueuedPerNode ?? 10_000,
-      setupTimeoutMs: options.setupTimeoutMs ?? DEFAULT_SETUP_TIMEOUT_MS,
-      random: () => randomBytes(4).readUInt32BE(0),
-      clock: this.#clock,
       logger: this.#logger,
       onUp: (connection) => this.#up(connection),
       onDown: (connection, reason) => this.#down(connection, reason),
@@ -126,11 +155,14 @@ export class HiddenNode implements AsyncDisposable {
           : (connection: Connection, signal: Signal) => {
               if (!router.route(connection, signal)) this.processes.signal(connection, signal);
             },
-      onWritable: (connection) => router?.writable(connection),
+      onWritable: (connection) => {
+        router?.writable(connection);
+        this.#wakeSenders(connection);
+      },
     });
     const self = this;
     const context: ProcessContext = {
-      self: atom(options.name),
+      self: atom(name),
       get creation() {
         return self.#creation;
       },
@@ -140,11 +172,15 @@ export class HiddenNode implements AsyncDisposable {
       whenConnected: (node, run) => this.#peers.whenConnected(node, run),
     };
     this.processes = new ProcessTable(context, options.processes);
-    const tick = (): void => {
-      this.#peers.tick();
-      this.#ticker = this.#clock.after(tickTimeSeconds * 250, tick);
+    const nextTick = (): void => {
+      const due = this.#clock.now() + ticks.intervalMs;
+      this.#ticker = this.#clock.after(ticks.intervalMs, () => {
+        this.#checkLate(this.#clock.now() - due);
+        this.#peers.tick(ticks.intensity);
+        nextTick();
+      });
     };
-    this.#ticker = this.#clock.after(tickTimeSeconds * 250, tick);
+    nextTick();
   }
 
   /** Our incarnation, in every pid we make. Final once {@link startNode} has returned. */
@@ -213,6 +249,21 @@ export class HiddenNode implements AsyncDisposable {
     return this.processes.spawn(options);
   }
 
+  /**
+   * Resolves when `node` takes more: at once unless more than `ConnectionLimits.highWaterBytes` wait to be sent to it.
+   * A program that sends much waits for this now and then, and so goes no faster than the node reads. Also resolves
+   * when there is no connection, or it is lost.
+   */
+  writable(node: string): Promise<void> {
+    const connection = this.#peers.get(atom(node));
+    if (connection?.blocked !== true) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiting = this.#senders.get(connection);
+      if (waiting === undefined) this.#senders.set(connection, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
   /** The open connection to a node, for programs that route signals themselves. */
   connection(node: Atom): Connection | undefined {
     return this.#peers.get(node);
@@ -234,6 +285,16 @@ export class HiddenNode implements AsyncDisposable {
     return () => this.#events.off("event", listener);
   }
 
+  /**
+   * The same as an async iterator, from this call on; it ends when the node is closed or `signal` is aborted. Events
+   * wait in memory for whoever iterates, so do, or abort.
+   */
+  events(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<NodeEvent> {
+    const { signal } = options;
+    const source = on(this.#events, "event", { close: ["close"], ...(signal && { signal }) });
+    return eachEvent(source as AsyncIterableIterator<[NodeEvent]>, signal);
+  }
+
   /** Listens no more and leaves epmd; open connections stay. The first half of a polite end. */
   async leave(): Promise<void> {
     this.#listener?.close();
@@ -250,6 +311,13 @@ export class HiddenNode implements AsyncDisposable {
     }
   }
 
+  /** The polite end: {@link HiddenNode.leave}, {@link HiddenNode.flushed}, {@link HiddenNode.close}. */
+  async drain(timeoutMs = 5000): Promise<void> {
+    await this.leave();
+    await this.flushed(timeoutMs);
+    await this.close();
+  }
+
   /** Closes every connection and the listener, and leaves epmd. May be called again. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -258,11 +326,16 @@ export class HiddenNode implements AsyncDisposable {
     this.#listener?.close();
     this.processes.close();
     this.#peers.close();
+    this.#events.emit("close");
     await this.#registration?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  [ADOPT](dialled: Dialled): void {
+    this.#peers.adopt(dialled);
   }
 
   [ACCEPT](socket: Parameters<Peers["accept"]>[0]): void {
@@ -277,22 +350,58 @@ export class HiddenNode implements AsyncDisposable {
   }
 
   #up(connection: Connection): void {
-    const node = connection.peer.text;
+    const { peer, hidden, peerCreation: creation } = connection;
     this.#options.router?.up(connection);
-    this.#events.emit("event", {
-      type: "up",
-      node,
-      hidden: connection.hidden,
-      creation: connection.peerCreation,
-    });
+    if (nodeUp.hasSubscribers) nodeUp.publish({ node: this.name, peer: peer.text, hidden, creation });
+    this.#events.emit("event", { type: "up", node: peer.text, hidden, creation });
   }
 
   #down(connection: Connection, reason: IsthmusError): void {
-    const node = connection.peer.text;
+    const { peer, hidden } = connection;
     this.#options.router?.down(connection, reason);
-    this.processes.connectionLost(connection.peer);
-    this.#events.emit("event", { type: "down", node, hidden: connection.hidden, reason });
+    this.processes.connectionLost(peer);
+    this.#wakeSenders(connection);
+    if (nodeDown.hasSubscribers) nodeDown.publish({ node: this.name, peer: peer.text, hidden, reason });
+    this.#events.emit("event", { type: "down", node: peer.text, hidden, reason });
   }
+
+  #wakeSenders(connection: Connection): void {
+    const waiting = this.#senders.get(connection);
+    if (waiting === undefined) return;
+    this.#senders.delete(connection);
+    for (const wake of waiting) wake();
+  }
+
+  /** Peers give up a node that sends nothing for the tick time, and code that holds the event loop sends nothing. */
+  #checkLate(lateMs: number): void {
+    if (lateMs < LATE_MS) return;
+    this.#logger.warn(
+      { node: this.name, lateMs: Math.round(lateMs) },
+      "the event loop was held up: ticks go out late, and peers may give up the connection; look for long synchronous work",
+    );
+    if (loopLate.hasSubscribers) loopLate.publish({ node: this.name, lateMs });
+  }
+}
+
+async function* eachEvent(
+  source: AsyncIterableIterator<[NodeEvent]>,
+  signal: AbortSignal | undefined,
+): AsyncIterableIterator<NodeEvent> {
+  try {
+    for await (const [event] of source) yield event;
+  } catch (error) {
+    if (signal?.aborted !== true) throw error;
+  }
+}
+
+function dialOptions(options: NodeOptions): DialOptions {
+  return {
+    resolver: options.resolver ?? epmdResolver({ port: epmdAddress(options).port }),
+    tls: options.tls,
+    setupTimeoutMs: options.setupTimeoutMs ?? DEFAULT_SETUP_TIMEOUT_MS,
+    random: () => randomBytes(4).readUInt32BE(0),
+    clock: options.clock ?? systemClock,
+  };
 }
 
 function epmdAddress(options: NodeOptions): { host?: string; port: number } {

@@ -25,10 +25,22 @@ export interface SignalRouter {
   writable(connection: Connection): void;
 }
 
+/** A name that another node chooses, as for `erl -sname undefined`. */
+export interface DynamicName {
+  /** The node that is asked, `name@host`. */
+  readonly from: string;
+  /** The part after `@` of our name. @default the host part of `from` */
+  readonly host?: string;
+}
+
 /** Options of {@link startNode}. */
 export interface NodeOptions {
-  /** Full node name, `name@host`. Hosts with a dot are long names; the peers must use the same kind. */
-  readonly name: string;
+  /**
+   * Full node name, `name@host`. Hosts with a dot are long names; the peers must use the same kind. Or the node that is
+   * to give us one when we connect to it (a dynamic node name, OTP 23 and later): then nobody needs to connect to us,
+   * and `listen`, `epmd` and `creation` do not apply.
+   */
+  readonly name: string | DynamicName;
   /**
    * The secret shared with the peers: text, a {@link Cookie}, several (the first is used to dial, any is accepted, for
    * rotation), or a function of the peer's name.
@@ -45,6 +57,8 @@ export interface NodeOptions {
   readonly tls?: NodeTls;
   /** `net_ticktime`, in seconds: a peer that is silent that long is gone. Must be the same on both ends. @default 60 */
   readonly tickTimeSeconds?: number;
+  /** `net_tickintensity`: ticks in that time. 4 to 1000. @default 4 */
+  readonly tickIntensity?: number;
   /** Each step of connecting may take that long. @default 7000 */
   readonly setupTimeoutMs?: number;
   /** Creation to announce when there is no epmd to give one. 4 to 2^32-1. @default random */

@@ -4,45 +4,30 @@ import {
   type AcceptDecision,
   acceptTls,
   type Cookie,
-  connectTls,
   DEFAULT_HANDSHAKE_TIMEOUT_MS,
   type HandshakeOutcome,
   runAcceptor,
-  runInitiator,
   simultaneousDecision,
 } from "@isthmus/dist-handshake";
-import type { NodeResolver } from "@isthmus/epmd-client";
 import { type Atom, atom } from "@isthmus/etf";
 import { internWeakly } from "@isthmus/etf/raw";
-import {
-  type Clock,
-  IsthmusError,
-  isIsthmusError,
-  type Logger,
-  parseNodeName,
-  type Timer,
-} from "@isthmus/wire";
+import { IsthmusError, isIsthmusError, type Logger, type Timer } from "@isthmus/wire";
 import type { Signal } from "../channel/signal.ts";
 import { coreError } from "../errors.ts";
 import { Connection, type ConnectionLimits, type ConnectionSink } from "../net/connection.ts";
-import { openSocket } from "../net/socket.ts";
-import type { NodeTls } from "./options.ts";
+import { acceptFailed, connectFailed } from "./diagnostics.ts";
+import { type Dialled, type DialOptions, dialNode } from "./dial.ts";
 
 /** What the connection table needs. */
-export interface PeersOptions {
+export interface PeersOptions extends DialOptions {
   readonly name: string;
   readonly creation: () => number;
   readonly flags: bigint;
   readonly cookies: (peer: string) => readonly Cookie[];
-  readonly resolver: NodeResolver;
   readonly allow: (peer: string) => boolean;
-  readonly tls: NodeTls | undefined;
   readonly limits: ConnectionLimits;
   readonly maxPendingHandshakes: number;
   readonly maxQueuedPerNode: number;
-  readonly setupTimeoutMs: number;
-  readonly random: () => number;
-  readonly clock: Clock;
   readonly logger: Logger;
   readonly onUp: (connection: Connection) => void;
   readonly onDown: (connection: Connection, reason: IsthmusError) => void;
@@ -169,6 +154,10 @@ export class Peers implements ConnectionSink {
         { peer: claimed?.text, address: socket.remoteAddress, code: reason.code },
         `incoming connection refused: ${reason.message}`,
       );
+      if (acceptFailed.hasSubscribers) {
+        const peer = claimed?.text;
+        acceptFailed.publish({ node: options.name, peer, address: socket.remoteAddress, error: reason });
+      }
       if (claimed !== undefined) {
         const state = this.#states.get(claimed);
         if (state?.t === "awaiting") this.#failed(claimed, state, reason);
@@ -178,6 +167,11 @@ export class Peers implements ConnectionSink {
     }
   }
 
+  /** Takes over a stream after its handshake, which we began. */
+  adopt({ stream, outcome, rest }: Dialled): void {
+    this.#up(stream, outcome, rest);
+  }
+
   /** Closes the connection to `node`. @returns whether there was one */
   disconnect(node: string, reason: IsthmusError): boolean {
     const connection = this.get(atom(node));
@@ -185,8 +179,9 @@ export class Peers implements ConnectionSink {
     return connection !== undefined;
   }
 
-  tick(): void {
-    for (const connection of this.connections()) connection.tick();
+  /** @param intensity see {@link Connection.tick} */
+  tick(intensity: number): void {
+    for (const connection of this.connections()) connection.tick(intensity);
   }
 
   close(): void {
@@ -235,42 +230,16 @@ export class Peers implements ConnectionSink {
 
   async #dial(node: Atom, state: Dialing): Promise<void> {
     const options = this.#options;
-    const signal = state.abort.signal;
-    let socket: Socket | undefined;
     try {
-      const name = parseNodeName(node.text);
-      const endpoint = await options.resolver(name, { signal, timeoutMs: options.setupTimeoutMs });
-      socket = await openSocket({
-        host: endpoint.host,
-        port: endpoint.port,
-        node: node.text,
-        timeoutMs: options.setupTimeoutMs,
-        signal,
-      });
-      const stream =
-        options.tls === undefined
-          ? socket
-          : await connectTls(socket, options.tls.dial, node.text, {
-              timeoutMs: options.setupTimeoutMs,
-              signal,
-              clock: options.clock,
-            });
-      const { outcome, rest } = await runInitiator(stream, {
-        local: this.#local(),
-        peer: node.text,
-        random: options.random,
-        epmdHighVersion: endpoint.highVersion,
-        lengthBytes: options.tls === undefined ? 2 : 4,
-        timeoutMs: options.setupTimeoutMs,
-        signal,
-        clock: options.clock,
-      });
+      const { stream, outcome, rest } = await dialNode(node.text, this.#local(), options, state.abort.signal);
       if (this.#states.get(node) === state) this.#up(stream, outcome, rest);
-      else socket.destroy();
+      else stream.destroy();
     } catch (error) {
-      socket?.destroy();
       if (this.#states.get(node) !== state) return;
       const reason = normalize(error, node.text);
+      if (connectFailed.hasSubscribers) {
+        connectFailed.publish({ node: options.name, peer: node.text, error: reason });
+      }
       if (reason.code === "HANDSHAKE_NOK") this.#await(node, state.waiting);
       else this.#failed(node, state, reason);
     }

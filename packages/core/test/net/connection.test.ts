@@ -127,8 +127,8 @@ describe("ticks", () => {
   it("are sent when nothing else was, and keep the other end alive", async () => {
     const { left, right, seenLeft, seenRight } = connectedPair(HIDDEN_FULL);
     for (let round = 0; round < 10; round++) {
-      left.tick();
-      right.tick();
+      left.tick(4);
+      right.tick(4);
       await settle();
     }
     expect([seenLeft.closed, seenRight.closed]).toEqual([[], []]);
@@ -136,16 +136,16 @@ describe("ticks", () => {
 
   it("a peer that is silent for four rounds is given up", () => {
     const { left, seenLeft } = connectedPair(HIDDEN_FULL);
-    for (let round = 0; round < 3; round++) left.tick();
+    for (let round = 0; round < 3; round++) left.tick(4);
     expect(seenLeft.closed).toEqual([]);
-    left.tick();
+    left.tick(4);
     expect(seenLeft.closed.map(({ code }) => code)).toEqual(["TICK_TIMEOUT"]);
   });
 
   it("silence while we do not read says nothing", () => {
     const { left, seenLeft } = connectedPair(HIDDEN_FULL);
     left.pause();
-    for (let round = 0; round < 10; round++) left.tick();
+    for (let round = 0; round < 10; round++) left.tick(4);
     expect(seenLeft.closed).toEqual([]);
   });
 });
