@@ -8,7 +8,7 @@
 %%   from the node: $h hello, Text is the token; $o the value printed; $x <<Reason, 0, Where>>
 -module(isthmus_probe).
 
--export([start/0]).
+-export([start/0, traced/2]).
 -export([orders/1]).
 -export([collect/1, collect/0, collected/1, collected/3, forget/1, watch/1, linked/1, run/2]).
 
@@ -156,3 +156,19 @@ where([]) ->
 
 format(Format, Arguments) ->
     unicode:characters_to_binary(io_lib:format(Format, Arguments)).
+
+%% Sends hello with a seq_trace token to To, and gives the token that comes with the answer.
+traced(Label, To) ->
+    Me = self(),
+    {Pid, Ref} = spawn_monitor(fun() ->
+        seq_trace:set_token(label, Label),
+        seq_trace:set_token(send, true),
+        To ! {self(), hello},
+        receive {answer, _} -> Me ! {token, self(), seq_trace:get_token()}
+        after 5000 -> exit(no_answer)
+        end
+    end),
+    receive
+        {token, Pid, Token} -> demonitor(Ref, [flush]), seq_trace:set_token([]), Token;
+        {'DOWN', Ref, process, Pid, Why} -> Why
+    end.

@@ -40,16 +40,16 @@ export class Inbound implements LocalSignals {
     this.#spawn = options.spawn;
   }
 
-  message(to: Pid, message: Term): void {
-    this.#registry.find(to)?.deliver(message);
+  message(to: Pid, message: Term, token: Term | undefined): void {
+    this.#registry.find(to)?.deliver(message, token);
   }
 
-  messageToName(to: Atom, message: Term): void {
-    this.#registry.whereis(to)?.deliver(message);
+  messageToName(to: Atom, message: Term, token: Term | undefined): void {
+    this.#registry.whereis(to)?.deliver(message, token);
   }
 
-  messageToAlias(to: Reference, message: Term): void {
-    this.#registry.aliasOf(to)?.process.aliasMessageArrived(referenceNumber(to), message);
+  messageToAlias(to: Reference, message: Term, token: Term | undefined): void {
+    this.#registry.aliasOf(to)?.process.aliasMessageArrived(referenceNumber(to), message, token);
   }
 
   link(from: Pid, to: Pid): void {

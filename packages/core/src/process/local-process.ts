@@ -12,6 +12,7 @@ import { Mailbox, type ReceiveOptions } from "./mailbox.ts";
 import { type Monitor, Monitors } from "./monitors.ts";
 import type { AliasOptions, Down, MonitorOptions, Process, SpawnOptions } from "./process.ts";
 import { replyTagNumber } from "./reply-tag.ts";
+import { TraceToken } from "./trace-token.ts";
 
 /** @default of {@link SpawnOptions.mailboxLimit} */
 const DEFAULT_MAILBOX_LIMIT = 10_000;
@@ -34,6 +35,8 @@ export class LocalProcess implements Process {
   readonly #mailbox: Mailbox | undefined;
   readonly #exitOnOverflow: boolean;
   #overflowLogged = false;
+  /** Made by the first message with a token: hardly any process needs one. */
+  #trace: TraceToken | undefined;
   #pid: Pid | undefined;
   #groupLeader: Pid | undefined;
   #aliases: Set<number> | undefined;
@@ -54,7 +57,10 @@ export class LocalProcess implements Process {
     this.#onExit = options.onExit;
     this.trapExit = options.trapExit ?? false;
     this.copyBinaries = options.copyBinaries ?? false;
-    this.#mailbox = options.onMessage === undefined ? new Mailbox(host.context.clock, limit) : undefined;
+    this.#mailbox =
+      options.onMessage === undefined
+        ? new Mailbox(host.context.clock, limit, (token) => this.#received(token))
+        : undefined;
     this.#exitOnOverflow = options.mailboxOverflow === "exit";
     this.#groupLeader = options.groupLeader;
     this.number = host.registry.number();
@@ -88,19 +94,28 @@ export class LocalProcess implements Process {
     return this.#mailbox?.dropped ?? 0;
   }
 
+  get traceToken(): Tuple | undefined {
+    return this.#trace?.term;
+  }
+
+  set traceToken(token: Tuple | undefined) {
+    this.#received(token);
+  }
+
   // What the process does.
 
   send(to: Address, message: Term): void {
     this.#mustLive();
     const outbound = this.#host.outbound;
+    const token = this.#trace?.next(this.pid);
     if (to instanceof Pid) {
-      outbound.send(this.pid, to, message);
+      outbound.send(this.pid, to, message, token);
       return;
     }
     const target = resolveAddress(to, this.#host.context.self);
-    if (target instanceof Pid) outbound.send(this.pid, target, message);
-    else if (target instanceof Reference) outbound.sendAlias(this.pid, target, message);
-    else outbound.sendName(this.pid, target.name, target.node, message);
+    if (target instanceof Pid) outbound.send(this.pid, target, message, token);
+    else if (target instanceof Reference) outbound.sendAlias(this.pid, target, message, token);
+    else outbound.sendName(this.pid, target.name, target.node, message, token);
   }
 
   receive<T extends Term = Term>(options: ReceiveOptions<T> = {}): Promise<T> {
@@ -227,7 +242,7 @@ export class LocalProcess implements Process {
 
   exitOther(to: Pid, reason: Term): void {
     this.#mustLive();
-    this.#host.outbound.exit2(this.pid, to, reason);
+    this.#host.outbound.exit2(this.pid, to, reason, this.#trace?.next(this.pid));
   }
 
   setGroupLeader(of: Pid, leader: Pid): void {
@@ -237,14 +252,15 @@ export class LocalProcess implements Process {
 
   // What is done to it.
 
-  /** A message, whichever way it was addressed. */
-  deliver(message: Term): void {
+  /** A message, whichever way it was addressed. @param token its seq_trace token */
+  deliver(message: Term, token?: Term): void {
     if (this.#replies !== undefined && this.#takeReply(message)) return;
     const handler = this.#onMessage;
     if (handler === undefined) {
-      this.#keep(message);
+      this.#keep(message, token);
       return;
     }
+    this.#received(token);
     const host = this.#host;
     host.running++;
     try {
@@ -257,7 +273,7 @@ export class LocalProcess implements Process {
     }
   }
 
-  aliasMessageArrived(number: number, message: Term): void {
+  aliasMessageArrived(number: number, message: Term, token?: Term): void {
     const alias = this.#host.registry.aliases.get(number);
     if (alias === undefined) return;
     if (alias.once) {
@@ -265,7 +281,7 @@ export class LocalProcess implements Process {
       if (monitor === undefined) this.#removeAlias(number);
       else this.demonitor(monitor.ref);
     }
-    if (alias.onMessage === undefined) this.deliver(message);
+    if (alias.onMessage === undefined) this.deliver(message, token);
     else this.#call(alias.onMessage, message);
   }
 
@@ -353,7 +369,7 @@ export class LocalProcess implements Process {
     for (const number of this.#aliases ?? []) registry.aliases.delete(number);
     const pid = this.pid;
     const told = new ExitReason(reason);
-    for (const peer of this.links.linked()) outbound.exit(pid, peer, told);
+    for (const peer of this.links.linked()) outbound.exit(pid, peer, told, this.#trace?.next(pid));
     for (const { pid: watcher, ref, via } of this.monitors.watchers.values()) {
       outbound.down(via, watcher, ref, told);
       if (!(via instanceof Pid)) registry.watchedByName.delete(referenceKey(ref));
@@ -398,9 +414,16 @@ export class LocalProcess implements Process {
     return true;
   }
 
-  #keep(message: Term): void {
+  /** A message with this token is handled now. */
+  #received(token: Term | undefined): void {
+    if (token === undefined && this.#trace === undefined) return;
+    this.#trace ??= new TraceToken();
+    this.#trace.received(token);
+  }
+
+  #keep(message: Term, token: Term | undefined): void {
     const mailbox = this.#mailbox as Mailbox;
-    if (mailbox.put(message)) return;
+    if (mailbox.put(message, token)) return;
     if (this.#exitOnOverflow) {
       this.end(MAILBOX_FULL);
       return;

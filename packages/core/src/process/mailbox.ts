@@ -18,19 +18,33 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** A message that came with a seq_trace token. */
+class Traced {
+  readonly message: Term;
+  readonly token: Term;
+
+  constructor(message: Term, token: Term) {
+    this.message = message;
+    this.token = token;
+  }
+}
+
 /** Messages that wait to be received, up to a limit. */
 export class Mailbox {
   /** Messages that came when it was full. */
   dropped = 0;
   readonly #clock: Clock;
   readonly #limit: number;
-  #messages: Term[] = [];
+  /** Told the token of each message that is received; undefined for none. */
+  readonly #received: (token: Term | undefined) => void;
+  #messages: (Term | Traced)[] = [];
   #head = 0;
   readonly #waiters = new Set<Waiter>();
 
-  constructor(clock: Clock, limit: number) {
+  constructor(clock: Clock, limit: number, received: (token: Term | undefined) => void = () => undefined) {
     this.#clock = clock;
     this.#limit = limit;
+    this.#received = received;
   }
 
   get size(): number {
@@ -38,9 +52,10 @@ export class Mailbox {
   }
 
   /** Hands the message to whoever waits for it, or keeps it. @returns false when it is full, and the message is lost */
-  put(message: Term): boolean {
+  put(message: Term, token?: Term): boolean {
     for (const waiter of this.#waiters) {
       if (this.#accepts(waiter, message)) {
+        this.#received(token);
         waiter.resolve(message);
         return true;
       }
@@ -49,7 +64,7 @@ export class Mailbox {
       this.dropped++;
       return false;
     }
-    this.#messages.push(message);
+    this.#messages.push(token === undefined ? message : new Traced(message, token));
     return true;
   }
 
@@ -95,7 +110,7 @@ export class Mailbox {
 
   /** Removes every message that `match` accepts. */
   remove(match: (message: Term) => boolean): void {
-    this.#messages = this.#messages.slice(this.#head).filter((message) => !match(message));
+    this.#messages = this.#messages.slice(this.#head).filter((kept) => !match(messageOf(kept)));
     this.#head = 0;
   }
 
@@ -109,10 +124,12 @@ export class Mailbox {
   #take(match: Waiter["match"]): Term | undefined {
     const messages = this.#messages;
     for (let at = this.#head; at < messages.length; at++) {
-      const message = messages[at] as Term;
+      const kept = messages[at] as Term | Traced;
+      const message = messageOf(kept);
       if (match !== undefined && !match(message)) continue;
       if (at > this.#head) messages.splice(at, 1);
       else this.#removeHead();
+      this.#received(kept instanceof Traced ? kept.token : undefined);
       return message;
     }
     return undefined;
@@ -139,6 +156,10 @@ export class Mailbox {
       return false;
     }
   }
+}
+
+function messageOf(kept: Term | Traced): Term {
+  return kept instanceof Traced ? kept.message : kept;
 }
 
 function timedOut(timeoutMs: number): Error {

@@ -20,9 +20,9 @@ export interface SpawnRequest {
 
 /** What the signals among our own processes do; see {@link Inbound}. */
 export interface LocalSignals {
-  message(to: Pid, message: Term): void;
-  messageToName(to: Atom, message: Term): void;
-  messageToAlias(to: Reference, message: Term): void;
+  message(to: Pid, message: Term, token: Term | undefined): void;
+  messageToName(to: Atom, message: Term, token: Term | undefined): void;
+  messageToAlias(to: Reference, message: Term, token: Term | undefined): void;
   link(from: Pid, to: Pid): void;
   unlink(id: number | bigint | undefined, from: Pid, to: Pid): void;
   unlinkAck(id: number | bigint, from: Pid, to: Pid): void;
@@ -86,6 +86,7 @@ export class Outbound {
   readonly #maxQueued: number;
   readonly #waiting = new Map<Atom, Waiting>();
   readonly #body = new TermBody();
+  readonly #token = new TermBody();
 
   constructor(options: OutboundOptions) {
     this.#context = options.context;
@@ -96,52 +97,53 @@ export class Outbound {
     this.#maxQueued = options.maxQueuedPerNode;
   }
 
-  /** @throws IsthmusError a code of `@isthmus/etf` */
-  send(from: Pid, to: Pid, message: Term): void {
+  /** @param token seq_trace token @throws IsthmusError a code of `@isthmus/etf` */
+  send(from: Pid, to: Pid, message: Term, token?: Term): void {
     const node = to.node;
     if (node === this.#self) {
-      this.#loop.push(() => this.#local().message(to, message));
+      this.#loop.push(() => this.#local().message(to, message, token));
       return;
     }
     const connection = this.#open(node);
     if (connection !== undefined) {
-      connection.signals.send(from, to, this.#body.of(message));
+      connection.signals.send(from, to, this.#body.of(message), this.#tokenOf(token));
       return;
     }
     const body = new EncodedBody(message);
-    this.#keepMessage(node, ({ signals }) => signals.send(from, to, body));
+    this.#keepMessage(node, ({ signals }) => signals.send(from, to, body, this.#tokenOf(token)));
   }
 
   /** @throws IsthmusError a code of `@isthmus/etf` */
-  sendName(from: Pid, name: Atom, node: Atom, message: Term): void {
+  sendName(from: Pid, name: Atom, node: Atom, message: Term, token?: Term): void {
     if (node === this.#self) {
-      this.#loop.push(() => this.#local().messageToName(name, message));
+      this.#loop.push(() => this.#local().messageToName(name, message, token));
       return;
     }
     const connection = this.#open(node);
     if (connection !== undefined) {
-      connection.signals.sendName(from, name, this.#body.of(message));
+      connection.signals.sendName(from, name, this.#body.of(message), this.#tokenOf(token));
       return;
     }
     const body = new EncodedBody(message);
-    this.#keepMessage(node, ({ signals }) => signals.sendName(from, name, body));
+    this.#keepMessage(node, ({ signals }) => signals.sendName(from, name, body, this.#tokenOf(token)));
   }
 
   /** A peer that knows no aliases (OTP 23) gets nothing. @throws IsthmusError a code of `@isthmus/etf` */
-  sendAlias(from: Pid, alias: Reference, message: Term): void {
+  sendAlias(from: Pid, alias: Reference, message: Term, token?: Term): void {
     const node = alias.node;
     if (node === this.#self) {
-      this.#loop.push(() => this.#local().messageToAlias(alias, message));
+      this.#loop.push(() => this.#local().messageToAlias(alias, message, token));
       return;
     }
     const connection = this.#open(node);
     if (connection !== undefined) {
-      if (knowsAliases(connection)) connection.signals.sendAlias(from, alias, this.#body.of(message));
+      if (knowsAliases(connection))
+        connection.signals.sendAlias(from, alias, this.#body.of(message), this.#tokenOf(token));
       return;
     }
     const body = new EncodedBody(message);
     this.#keepMessage(node, (opened) => {
-      if (knowsAliases(opened)) opened.signals.sendAlias(from, alias, body);
+      if (knowsAliases(opened)) opened.signals.sendAlias(from, alias, body, this.#tokenOf(token));
     });
   }
 
@@ -152,13 +154,13 @@ export class Outbound {
   }
 
   /** @throws IsthmusError a code of `@isthmus/etf` */
-  exit2(from: Pid, to: Pid, reason: Term): void {
+  exit2(from: Pid, to: Pid, reason: Term, token?: Term): void {
     if (to.node === this.#self) {
       this.#loop.push(() => this.#local().exit2(from, to, reason));
       return;
     }
     const body = new EncodedBody(reason);
-    this.#connecting(to.node, ({ signals }) => signals.exit2(from, to, body));
+    this.#connecting(to.node, ({ signals }) => signals.exit2(from, to, body, this.#tokenOf(token)));
   }
 
   link(from: Pid, to: Pid): void {
@@ -185,9 +187,9 @@ export class Outbound {
   }
 
   /** The exit of a linked process. */
-  exit(from: Pid, to: Pid, reason: ExitReason): void {
+  exit(from: Pid, to: Pid, reason: ExitReason, token?: Term): void {
     if (to.node === this.#self) this.#loop.push(() => this.#local().exit(from, to, reason.term));
-    else this.#toPresent(to, ({ signals }) => signals.exit(from, to, reason));
+    else this.#toPresent(to, ({ signals }) => signals.exit(from, to, reason, this.#tokenOf(token)));
   }
 
   monitor(from: Pid, target: Pid | Atom, node: Atom, ref: Reference): void {
@@ -237,6 +239,10 @@ export class Outbound {
   /** Makes a connection to `node` if there is none. */
   connect(node: Atom): void {
     if (node !== this.#self) this.#connecting(node, () => undefined);
+  }
+
+  #tokenOf(token: Term | undefined): TermBody | undefined {
+    return token === undefined ? undefined : this.#token.of(token);
   }
 
   #toPresent(to: Pid, write: Write): void {

@@ -1,4 +1,4 @@
-import type { Atom, Pid, Reference, Term } from "@isthmus/etf";
+import type { Atom, Pid, Reference, Term, Tuple } from "@isthmus/etf";
 import type { Address, ProcessAddress } from "./address.ts";
 import type { ReceiveOptions } from "./mailbox.ts";
 
@@ -94,6 +94,11 @@ export interface Process extends AsyncIterable<Term> {
   trapExit: boolean;
   /** Where `io:format` of what this process causes goes. */
   readonly groupLeader: Pid;
+  /**
+   * The seq_trace token `{Flags, Label, Serial, From, LastSerial}` that goes with what this process sends: that of the
+   * message it received last (kernel `seq_trace:set_token/1`). Setting it begins a trace, undefined ends it.
+   */
+  traceToken: Tuple | undefined;
   /** Messages that wait in the mailbox. */
   readonly mailboxSize: number;
   /** Messages that were lost because the mailbox was full. */

@@ -194,16 +194,22 @@ export class Runtime implements ProcessHost {
 
   #message(signal: Signal): void {
     const to = signal.to;
+    const token = signal.tokenEnd === 0 ? undefined : this.#token(signal);
     if (to instanceof Pid) {
       const process = this.registry.find(to);
-      process?.deliver(this.#body(signal, process.copyBinaries));
+      process?.deliver(this.#body(signal, process.copyBinaries), token);
     } else if (to instanceof Reference) {
       const process = this.registry.aliasOf(to)?.process;
-      process?.aliasMessageArrived(referenceNumber(to), this.#body(signal, process.copyBinaries));
+      process?.aliasMessageArrived(referenceNumber(to), this.#body(signal, process.copyBinaries), token);
     } else {
       const process = this.registry.whereis(to as Atom);
-      process?.deliver(this.#body(signal, process.copyBinaries));
+      process?.deliver(this.#body(signal, process.copyBinaries), token);
     }
+  }
+
+  #token(signal: Signal): Term {
+    this.#reader.reset(signal.bytes, signal.tokenStart, signal.tokenEnd, signal.atomRefs);
+    return this.#reader.term();
   }
 
   /** Whom an exit signal of OTP 28 and later, which may go to a name or an alias, is for. */

@@ -332,7 +332,7 @@ eachOtp("a BEAM and we", ({ otp }) => {
       expect(await table.erpc.call(BEAM, "io", "format", args)).toBe(atom("ok"));
       expect(await table.erpc.call(BEAM, "io", "put_chars", [io.pid, "plain"])).toBe(atom("ok"));
       expect(await table.erpc.call(BEAM, "io", "nl", [io.pid])).toBe(atom("ok"));
-      expect(texts.join("")).toBe("{1, 'Two'} žluť 3.5\nplain\n");
+      expect(texts.join("")).toBe("{1,'Two'} žluť 3.5\nplain\n");
       await expect(table.erpc.call(BEAM, "io", "format", [io.pid, [126, 119], []])).rejects.toMatchObject({
         code: "RPC_FAILED",
         context: { class: "error" },
