@@ -89,14 +89,20 @@ export async function httpLines(request: HttpRequest, onLine: (line: string) => 
         requireSuccess(request, whole);
       }
       const decoder = new StringDecoder("utf8");
-      let rest = "";
+      // pieces of a line that has not ended, joined once: long lines come in many chunks
+      let pieces: string[] = [];
+      let length = 0;
       for await (const chunk of answer) {
         timer.refresh();
-        rest = eachLine(rest + decoder.write(chunk as Buffer), onLine);
-        if (rest.length > maxBytes) throw tooLong(request, maxBytes);
+        const text = decoder.write(chunk as Buffer);
+        const end = text.indexOf("\n");
+        if (end < 0) pieces.push(text);
+        else pieces = [eachLine(pieces.join("") + text, onLine)];
+        length = end < 0 ? length + text.length : (pieces[0] as string).length;
+        if (length > maxBytes) throw tooLong(request, maxBytes);
       }
-      rest += decoder.end();
-      if (rest !== "") onLine(rest);
+      const last = pieces.join("") + decoder.end();
+      if (last !== "") onLine(last);
       return { status, headers, body: "" };
     });
   } finally {
