@@ -2,6 +2,7 @@ import type { Atom, Pid, Term } from "@isthmus/etf";
 import { RemoteCalls } from "../calls/erpc.ts";
 import { Exposed, type ExposedFunction } from "../calls/exposed.ts";
 import { type CallOptions, genCall, genCast } from "../calls/gen-call.ts";
+import { EventManagers } from "../calls/gen-event.ts";
 import { IncomingSpawn } from "../calls/incoming-spawn.ts";
 import { type IoServerOptions, type IoSink, serveIo } from "../calls/io-server.ts";
 import { startLoggerProxy, startNetKernel } from "../calls/net-kernel.ts";
@@ -44,6 +45,8 @@ export interface TableCallOptions extends CallOptions {
 export class ProcessTable {
   /** `erpc` and `rpc`: functions on other nodes. */
   readonly erpc: RemoteCalls;
+  /** `gen_event`: events and questions to event managers. */
+  readonly events: EventManagers;
   /** `sys`: state and status of OTP processes. */
   readonly sys: SystemCalls;
   readonly #runtime: Runtime;
@@ -58,6 +61,7 @@ export class ProcessTable {
     const runtime = new Runtime(context, { ...DEFAULT_PROCESS_LIMITS, ...limits });
     this.#runtime = runtime;
     this.erpc = new RemoteCalls(runtime, () => this.#defaultCaller());
+    this.events = new EventManagers(context.self, this);
     this.sys = new SystemCalls(runtime, () => this.#defaultCaller());
     const spawns = new IncomingSpawn(runtime, this.#exposed);
     runtime.onSpawnRequest = (request) => spawns.handle(request);
