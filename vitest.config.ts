@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 // Sources are used as they are: the "@isthmus/source" condition makes a build unnecessary.
-const conditions = ["@isthmus/source", "node", "import", "default"];
+// Not "import": it would hold for `require` as well, and give it ES modules.
+const conditions = ["@isthmus/source", "node"];
 const shared = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
 
 export default defineConfig({

@@ -1,7 +1,3 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type HiddenNode, type NodeEvent, type NodeOptions, startNode } from "@isthmus/core";
 import { Cookie, HIDDEN_FULL, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
 import { atom, tuple } from "@isthmus/etf";
@@ -9,6 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
 import { eachOtp } from "../support/peers.ts";
+import { until } from "./cell.ts";
+import { type Certificates, makeCertificates } from "./certificates.ts";
 
 let epmd: Epmd;
 let nodes: HiddenNode[] = [];
@@ -40,11 +38,6 @@ async function start(
 
 const beam = (name: string, otp: 23 | 25 | 27 | 29, args: string[] = []) =>
   startBeam({ name: `${name}@127.0.0.1`, cookie: "biscuit", epmdPort: epmd.port, otp, args });
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500 && !(await condition()); i++)
-    await new Promise((resolve) => setTimeout(resolve, 20));
-}
 
 eachOtp("with a real node", ({ release: otp, otp: wanted }) => {
   it.each([
@@ -158,75 +151,17 @@ describe("connecting", () => {
 });
 
 describe("over TLS", () => {
-  let folder: string;
-  const pem = (name: string) => readFileSync(join(folder, name), "utf8");
+  let certificates: Certificates;
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), "isthmus-tls-"));
-    const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
-    openssl(
-      "req",
-      "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-keyout",
-      "ca.key",
-      "-out",
-      "ca.pem",
-      "-days",
-      "2",
-      "-subj",
-      "/CN=test authority",
-    );
-    openssl(
-      "req",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-keyout",
-      "node.key",
-      "-out",
-      "node.csr",
-      "-subj",
-      "/CN=127.0.0.1",
-    );
-    writeFileSync(join(folder, "ext"), "subjectAltName=DNS:127.0.0.1,IP:127.0.0.1\n");
-    openssl(
-      "x509",
-      "-req",
-      "-in",
-      "node.csr",
-      "-CA",
-      "ca.pem",
-      "-CAkey",
-      "ca.key",
-      "-CAcreateserial",
-      "-out",
-      "node.pem",
-      "-days",
-      "2",
-      "-extfile",
-      "ext",
-    );
-    const side = `[{certfile,"${folder}/node.pem"},{keyfile,"${folder}/node.key"},{cacertfile,"${folder}/ca.pem"},{verify,verify_peer}`;
-    writeFileSync(
-      join(folder, "dist.conf"),
-      `[{server,${side},{fail_if_no_peer_cert,true}]},{client,${side}]}].\n`,
-    );
+    certificates = makeCertificates();
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => certificates.remove());
 
   it.each([25, 27] as const)(
     "calls go both ways with certificates checked on both ends, OTP %i",
     async (otp) => {
-      const peer = await beam(`secure_${otp}`, otp, [
-        "-proto_dist",
-        "inet_tls",
-        "-ssl_dist_optfile",
-        join(folder, "dist.conf"),
-      ]);
-      const side = { cert: pem("node.pem"), key: pem("node.key"), ca: pem("ca.pem") };
-      const { node } = await start(`js_secure_${otp}`, { tls: { dial: side, accept: side } });
+      const peer = await beam(`secure_${otp}`, otp, [...certificates.erl]);
+      const { node } = await start(`js_secure_${otp}`, { tls: certificates.tls });
       await peer.eval("isthmus_probe:orders(orders)");
       node.serve("echo", { call: (request) => request });
       expect(await node.call({ name: "orders", node: peer.node }, tuple(atom("add"), 1, 2))).toBe(3);

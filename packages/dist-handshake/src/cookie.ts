@@ -70,10 +70,12 @@ export class Cookie {
     hash.update(this.#bytes);
   }
 
+  /** Says that it is a cookie, not which. */
   toString(): string {
     return "[cookie]";
   }
 
+  /** Says that it is a cookie, not which. */
   toJSON(): string {
     return "[cookie]";
   }

@@ -43,9 +43,13 @@ export const port2Format: ReplyFormat<EpmdNodeInfo | undefined> = {
 };
 
 const untilClosed = (): number => Infinity;
+/** The answer to NAMES_REQ. */
 export const namesFormat: ReplyFormat<EpmdNames> = { need: untilClosed, decode: decodeNamesReply };
+/** The answer to DUMP_REQ. */
 export const dumpFormat: ReplyFormat<EpmdDump> = { need: untilClosed, decode: decodeDumpReply };
+/** The answer to KILL_REQ. */
 export const killFormat: ReplyFormat<boolean> = { need: () => 2, decode: decodeKillReply };
+/** The answer to STOP_REQ. */
 export const stopFormat: ReplyFormat<boolean> = { need: untilClosed, decode: decodeStopReply };
 
 /**

@@ -68,6 +68,24 @@ function number(value: unknown, min: number, max: number): number | undefined {
   return typeof n === "number" && Number.isInteger(n) && n >= min && n <= max ? n : undefined;
 }
 
+function anyOption<T>(
+  expected: string,
+  parse: (value: unknown) => T | undefined,
+  common: Common<T> & { readonly default: T },
+): DefaultedOption<T>;
+function anyOption<T>(
+  expected: string,
+  parse: (value: unknown) => T | undefined,
+  common?: Omit<Common<T>, "default">,
+): RequiredOption<T>;
+function anyOption<T>(
+  expected: string,
+  parse: (value: unknown) => T | undefined,
+  common: Common<T> = {},
+): OptionKind<T> {
+  return kind(expected, parse, common);
+}
+
 /** Kinds of options. Numbers and booleans may also be given as text, as they come from the environment. */
 export const option = {
   /** Text that is not empty. */
@@ -131,13 +149,7 @@ export const option = {
     return kind<F>("a function", (value) => (typeof value === "function" ? (value as F) : undefined), common);
   },
   /** Anything that `parse` accepts, by giving something else than undefined. */
-  any<T, const C extends Common<T> = Common<T>>(
-    expected: string,
-    parse: (value: unknown) => T | undefined,
-    common: C = {} as C,
-  ): Made<T, C> {
-    return kind(expected, parse, common) as Made<T, C>;
-  },
+  any: anyOption,
   /** Makes a kind one that need not be given, without a default. */
   optional<T>(of: OptionKind<T>): OptionKind<T | undefined> & { readonly required: false } {
     const { expected, parse, aliases, secret } = of;

@@ -1,5 +1,6 @@
 /** A running timer; `cancel` may be called any number of times. */
 export interface Timer {
+  /** It will not run any more. */
   cancel(): void;
 }
 

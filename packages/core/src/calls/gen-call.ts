@@ -16,6 +16,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How long an answer is waited for unless {@link CallOptions.timeoutMs} says otherwise, as `gen_server:call/2`. */
 export const DEFAULT_CALL_TIMEOUT_MS = 5000;
 
 /**

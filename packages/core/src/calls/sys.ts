@@ -60,6 +60,7 @@ export class SystemCalls {
     await this.#expectOk(of, SUSPEND, options);
   }
 
+  /** `sys:resume/2`: ends what {@link SystemCalls.suspend} began. */
   async resume(of: ProcessAddress, options?: CallOptions): Promise<void> {
     await this.#expectOk(of, RESUME, options);
   }

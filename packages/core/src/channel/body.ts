@@ -7,6 +7,7 @@ import type { Signal } from "./signal.ts";
 export class TermBody implements BodySource {
   #term: Term = false;
 
+  /** The body is this term. */
   of(term: Term): this {
     this.#term = term;
     return this;

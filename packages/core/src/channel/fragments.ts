@@ -11,6 +11,7 @@ export interface FragmentLimits {
   readonly maxFragmentBytes: number;
 }
 
+/** The bounds when none are given. */
 export const DEFAULT_FRAGMENT_LIMITS: FragmentLimits = {
   maxOpenSequences: 4096,
   maxFragmentBytes: 512 * 1024 * 1024,

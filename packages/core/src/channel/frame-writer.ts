@@ -156,6 +156,8 @@ export class FrameWriter {
       const frame = this.#detach(terms, control);
       after.behind.push(frame);
       this.#pendingBytes += frame.terms.length;
+      // nothing to send, but the backlog has grown and must be looked at
+      this.#written();
       return;
     }
     if (cut) this.#begin(this.#detach(terms, this.#bodyAt - terms), senderKey(this.#from as Pid));

@@ -96,6 +96,7 @@ export class SignalWriter {
     this.frames.end();
   }
 
+  /** Links two processes. */
   link(from: Pid, to: Pid): void {
     this.#pair(OP.LINK, from, to);
   }
@@ -106,6 +107,7 @@ export class SignalWriter {
     else this.#pairWithId(OP.UNLINK_ID, id, from, to);
   }
 
+  /** UNLINK_ID came from `to`, and is done. Only for peers with {@link SignalWriter.acknowledgesUnlink}. */
   unlinkAck(id: number | bigint, from: Pid, to: Pid): void {
     this.#pairWithId(OP.UNLINK_ID_ACK, id, from, to);
   }
@@ -120,6 +122,7 @@ export class SignalWriter {
     this.#exit(OP.PAYLOAD_EXIT2, OP.PAYLOAD_EXIT2_TT, OP.EXIT2, OP.EXIT2_TT, from, to, reason, token);
   }
 
+  /** Makes `leader` the group leader of `to`. */
   groupLeader(leader: Pid, to: Pid): void {
     const { out } = this.frames;
     // the leader is not the one who sends this
@@ -129,10 +132,12 @@ export class SignalWriter {
     this.frames.end();
   }
 
+  /** Watches a process of the peer, by pid or name. */
   monitor(from: Pid, target: Pid | Atom, ref: Reference): void {
     this.#monitoring(OP.MONITOR_P, from, target, ref);
   }
 
+  /** Watches no more. */
   demonitor(from: Pid, target: Pid | Atom, ref: Reference): void {
     this.#monitoring(OP.DEMONITOR_P, from, target, ref);
   }

@@ -31,6 +31,7 @@ export interface ConnectionLimits {
   readonly fragments?: Partial<FragmentLimits>;
 }
 
+/** The bounds when none are given. */
 export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   maxFrameBytes: 128 * 1024 * 1024,
   highWaterBytes: 1024 * 1024,
@@ -135,6 +136,7 @@ export class Connection {
     if (this.#pauses++ === 0) this.#stream.pause();
   }
 
+  /** Takes back one {@link Connection.pause}. */
   resume(): void {
     if (this.#pauses > 0 && --this.#pauses === 0 && this.closeReason === undefined) this.#stream.resume();
   }

@@ -145,6 +145,7 @@ export class HiddenNode implements AsyncDisposable {
       allow: options.allow ?? (() => true),
       limits: { ...DEFAULT_CONNECTION_LIMITS, ...options.limits },
       maxPendingHandshakes: options.maxPendingHandshakes ?? 128,
+      maxDialling: options.maxDialling ?? 1000,
       maxQueuedPerNode: options.maxQueuedPerNode ?? 10_000,
       logger: this.#logger,
       onUp: (connection) => this.#up(connection),

@@ -20,8 +20,11 @@ export interface NodeTls {
 export interface SignalRouter {
   /** @returns true when the signal was dealt with; false leaves it to the node's own processes */
   route(connection: Connection, signal: Signal): boolean;
+  /** A connection is up; nothing has been received on it. */
   up(connection: Connection): void;
+  /** A connection is gone; nothing more is sent or received on it. */
   down(connection: Connection, reason: IsthmusError): void;
+  /** What was written is gone, after {@link Connection.blocked} was true. */
   writable(connection: Connection): void;
 }
 
@@ -68,6 +71,11 @@ export interface NodeOptions {
   readonly limits?: Partial<ConnectionLimits>;
   /** Incoming connections in handshake at once. @default 128 */
   readonly maxPendingHandshakes?: number;
+  /**
+   * Connections being made at once; further ones fail with `NO_CONNECTION`. An answer to a peer's request makes one
+   * when the asker is on a third node, so peers have a say in it. @default 1000
+   */
+  readonly maxDialling?: number;
   /** Actions that wait for one node while it is being connected. @default 10000 */
   readonly maxQueuedPerNode?: number;
   /** Limits of local processes, and where what remote processes print goes. */

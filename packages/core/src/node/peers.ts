@@ -27,6 +27,7 @@ export interface PeersOptions extends DialOptions {
   readonly allow: (peer: string) => boolean;
   readonly limits: ConnectionLimits;
   readonly maxPendingHandshakes: number;
+  readonly maxDialling: number;
   readonly maxQueuedPerNode: number;
   readonly logger: Logger;
   readonly onUp: (connection: Connection) => void;
@@ -50,6 +51,8 @@ export class Peers implements ConnectionSink {
   readonly #options: PeersOptions;
   readonly #states = new Map<Atom, PeerState>();
   readonly #handshaking = new Set<Socket>();
+  /** Attempts of ours that are under way. */
+  #dialling = 0;
   #closed = false;
 
   constructor(options: PeersOptions) {
@@ -105,6 +108,8 @@ export class Peers implements ConnectionSink {
     } else if (state !== undefined) {
       if (state.waiting.length < this.#options.maxQueuedPerNode) state.waiting.push(run);
       else run(undefined, noConnection(node.text, "too much waits for it already"));
+    } else if (this.#dialling >= this.#options.maxDialling) {
+      run(undefined, noConnection(node.text, `${this.#dialling} other connections are being made already`));
     } else {
       const dialing: Dialing = { t: "dialing", waiting: [run], abort: new AbortController() };
       this.#states.set(node, dialing);
@@ -230,6 +235,7 @@ export class Peers implements ConnectionSink {
 
   async #dial(node: Atom, state: Dialing): Promise<void> {
     const options = this.#options;
+    this.#dialling++;
     try {
       const { stream, outcome, rest } = await dialNode(node.text, this.#local(), options, state.abort.signal);
       if (this.#states.get(node) === state) this.#up(stream, outcome, rest);
@@ -242,6 +248,8 @@ export class Peers implements ConnectionSink {
       }
       if (reason.code === "HANDSHAKE_NOK") this.#await(node, state.waiting);
       else this.#failed(node, state, reason);
+    } finally {
+      this.#dialling--;
     }
   }
 

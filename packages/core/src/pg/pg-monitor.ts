@@ -11,6 +11,7 @@ export interface PgMonitorOptions {
   readonly maxQueuedEvents?: number;
 }
 
+/** Events that wait for whoever iterates, unless told otherwise. */
 export const DEFAULT_MAX_QUEUED_EVENTS = 10_000;
 
 interface Waiter {

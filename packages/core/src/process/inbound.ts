@@ -92,18 +92,18 @@ export class Inbound implements LocalSignals {
     process?.unwatchArrived(ref);
   }
 
-  down(to: Pid, ref: Reference, reason: Term): void {
-    this.#registry.find(to)?.downArrived(ref, reason);
+  down(to: Pid, ref: Reference, reason: Term, from: Atom): void {
+    this.#registry.find(to)?.downArrived(ref, reason, from);
   }
 
   spawnRequest(request: SpawnRequest): void {
     this.#spawn(request);
   }
 
-  spawnReply(_to: Pid, ref: Reference, flags: number, result: Pid | Atom): void {
+  spawnReply(_to: Pid, ref: Reference, flags: number, result: Pid | Atom, from: Atom): void {
     const number = this.#registry.references.number(ref);
     const waiter = this.spawning.get(number);
-    if (waiter === undefined) return;
+    if (waiter === undefined || waiter.node !== from) return;
     this.spawning.delete(number);
     waiter.replied(flags, result);
   }

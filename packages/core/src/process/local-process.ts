@@ -325,10 +325,11 @@ export class LocalProcess implements Process {
     if (!(watcher.via instanceof Pid)) this.#host.registry.watchedByName.delete(referenceKey(ref));
   }
 
-  downArrived(ref: Reference, reason: Term): void {
+  /** @param from the node that says so; references can be guessed, so only the watched process's own is believed */
+  downArrived(ref: Reference, reason: Term, from: Atom): void {
     const number = this.#host.registry.references.number(ref);
     const monitor = this.monitors.held.get(number);
-    if (monitor === undefined) return;
+    if (monitor === undefined || monitor.node !== from) return;
     this.#endMonitor(number, monitor);
     this.#tellDown(monitor, reason);
   }

@@ -31,9 +31,9 @@ export interface LocalSignals {
   groupLeader(leader: Pid, to: Pid): void;
   monitor(from: Pid, to: Pid | Atom, ref: Reference): void;
   demonitor(from: Pid, to: Pid | Atom, ref: Reference): void;
-  down(to: Pid, ref: Reference, reason: Term): void;
+  down(to: Pid, ref: Reference, reason: Term, from: Atom): void;
   spawnRequest(request: SpawnRequest): void;
-  spawnReply(to: Pid, ref: Reference, flags: number, result: Pid | Atom): void;
+  spawnReply(to: Pid, ref: Reference, flags: number, result: Pid | Atom, from: Atom): void;
 }
 
 /** What {@link Outbound} needs. */
@@ -204,7 +204,8 @@ export class Outbound {
 
   /** @param from the pid, or the name by which it was monitored */
   down(from: Pid | Atom, watcher: Pid, ref: Reference, reason: ExitReason): void {
-    if (watcher.node === this.#self) this.#loop.push(() => this.#local().down(watcher, ref, reason.term));
+    if (watcher.node === this.#self)
+      this.#loop.push(() => this.#local().down(watcher, ref, reason.term, this.#self));
     else this.#existing(watcher.node, ({ signals }) => signals.down(from, watcher, ref, reason));
   }
 
@@ -232,7 +233,8 @@ export class Outbound {
   }
 
   spawnReply(ref: Reference, to: Pid, flags: number, result: Pid | Atom): void {
-    if (to.node === this.#self) this.#loop.push(() => this.#local().spawnReply(to, ref, flags, result));
+    if (to.node === this.#self)
+      this.#loop.push(() => this.#local().spawnReply(to, ref, flags, result, this.#self));
     else this.#existing(to.node, ({ signals }) => signals.spawnReply(ref, to, flags, result));
   }
 

@@ -29,6 +29,7 @@ export interface ProcessLimits {
   readonly terms?: Partial<TermLimits>;
 }
 
+/** The bounds when none are given. */
 export const DEFAULT_PROCESS_LIMITS: ProcessLimits = {
   maxProcesses: 262_144,
   maxQueuedPerNode: 10_000,
@@ -160,7 +161,11 @@ export class Runtime implements ProcessHost {
         return;
       case SIGNAL.DOWN: {
         const process = this.registry.find(this.#ours(signal));
-        process?.downArrived(signal.ref as Reference, this.#body(signal, process.copyBinaries));
+        process?.downArrived(
+          signal.ref as Reference,
+          this.#body(signal, process.copyBinaries),
+          connection.peer,
+        );
         return;
       }
       case SIGNAL.SPAWN_REQUEST:
@@ -172,6 +177,7 @@ export class Runtime implements ProcessHost {
           signal.ref as Reference,
           signal.flags,
           signal.result as Pid | Atom,
+          connection.peer,
         );
         return;
     }

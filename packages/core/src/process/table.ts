@@ -139,6 +139,7 @@ export class ProcessTable {
     return this.#runtime.registry.unregister(toAtom(name));
   }
 
+  /** The process of this node with that name. */
   whereis(name: string | Atom): Process | undefined {
     return this.#runtime.registry.whereis(toAtom(name));
   }

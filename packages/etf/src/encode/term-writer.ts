@@ -112,11 +112,13 @@ export class TermWriter {
     if (this.position + n > this.bytes.length) this.#grow(n);
   }
 
+  /** Appends a byte. */
   u8(value: number): void {
     this.ensure(1);
     this.bytes[this.position++] = value;
   }
 
+  /** Appends two bytes, big-endian. */
   u16(value: number): void {
     this.ensure(2);
     const at = this.position;
@@ -125,12 +127,14 @@ export class TermWriter {
     this.position = at + 2;
   }
 
+  /** Appends four bytes, big-endian. */
   u32(value: number): void {
     this.ensure(4);
     putU32(this.bytes, this.position, value);
     this.position += 4;
   }
 
+  /** Appends eight bytes, big-endian. */
   u64(value: bigint): void {
     this.ensure(8);
     scratch.setBigUint64(0, value);

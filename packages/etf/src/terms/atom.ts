@@ -41,6 +41,7 @@ export class Atom {
     return new Atom(text, KEY);
   }
 
+  /** Its text, without quotes. */
   toString(): string {
     return this.text;
   }

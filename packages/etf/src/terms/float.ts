@@ -18,6 +18,7 @@ export class Float {
     this.value = value;
   }
 
+  /** Its value, for arithmetic. */
   valueOf(): number {
     return this.value;
   }

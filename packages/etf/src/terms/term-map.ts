@@ -43,15 +43,18 @@ export class TermMap implements ReadonlyMap<Term, Term> {
     return this.flat.length >>> 1;
   }
 
+  /** The value of a key; undefined when there is none. Keys are compared as terms. */
   get(key: Term): Term | undefined {
     const at = this.find(key);
     return at < 0 ? undefined : this.flat[at + 1];
   }
 
+  /** Whether there is such a key. Keys are compared as terms. */
   has(key: Term): boolean {
     return this.find(key) >= 0;
   }
 
+  /** Calls `callback` for each entry, in the order of the map. */
   forEach(callback: (value: Term, key: Term, map: ReadonlyMap<Term, Term>) => void, thisArg?: unknown): void {
     const flat = this.flat;
     for (let i = 0; i < flat.length; i += 2) {
@@ -86,6 +89,7 @@ export class TermMap implements ReadonlyMap<Term, Term> {
     return inspectCustom(this, depth, options);
   }
 
+  /** Index of the key in {@link TermMap.flat}; -1 when there is none. */
   find(key: Term): number {
     const flat = this.flat;
     if (flat.length <= SCAN_LIMIT * 2) {
