@@ -15,6 +15,9 @@ import { ensurePnpm } from "./lib/ensure-pnpm.mjs";
 import { packageFolders } from "./lib/root.mjs";
 import { main, run, StepFailed, secondsSince } from "./lib/run.mjs";
 
+/** Releases of Node.js that the packages are tried on, besides the one that runs this. */
+const newerNodes = [22, 24, 26];
+
 await main(async () => {
   const started = performance.now();
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "isthmus-packed-")));
@@ -23,10 +26,13 @@ await main(async () => {
     await install(folder, packages);
     const problems = packages.flatMap((one) => missingFiles(folder, one));
     problems.push(...(await loadAll(folder, packages)), ...(await runCommands(folder, packages)));
+    for (const release of newerNodes) problems.push(...(await runOnNode(release, folder, packages)));
     for (const problem of problems) console.log(`packed packages: ${problem}`);
     const outcome =
       problems.length === 0 ? "can be imported, required and run" : `${problems.length} problems`;
-    console.log(`Packed packages: ${packages.length} installed, ${outcome}, ${secondsSince(started)}`);
+    console.log(
+      `Packed packages: ${packages.length} installed, ${outcome}, also on Node.js ${newerNodes.join(", ")}, ${secondsSince(started)}`,
+    );
     return problems.length === 0 ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -90,11 +96,7 @@ function isWritten(source) {
 
 async function loadAll(folder, packages) {
   const problems = [];
-  const entries = packages.flatMap(({ name, manifest }) =>
-    Object.keys(manifest.exports)
-      .filter((key) => key !== "./package.json")
-      .map((key) => name + key.slice(1)),
-  );
+  const entries = entriesOf(packages);
   const app = join(folder, "app");
   writeFileSync(
     join(app, "import.mjs"),
@@ -144,6 +146,51 @@ async function runCommands(folder, packages) {
     }
   }
   return problems;
+}
+
+/** Imports every entry on another Node.js, and has two nodes of ours call each other there. */
+async function runOnNode(release, folder, packages) {
+  const home = join(folder, `node-${release}`);
+  mkdirSync(home);
+  const install = [
+    "install",
+    "--prefix",
+    home,
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    `node@${release}`,
+  ];
+  await must("npm", install, { cwd: home, env: strangersEnvironment() });
+  const node = join(home, "node_modules", ".bin", "node");
+  const app = join(folder, "app");
+  writeFileSync(
+    join(app, "everything.mjs"),
+    `for (const entry of process.argv.slice(2)) await import(entry);
+import { startNode } from "@isthmus/core";
+import { staticResolver } from "@isthmus/epmd-client";
+const one = { name: "one@127.0.0.1", cookie: "c", listen: { host: "127.0.0.1" }, epmd: false };
+const first = await startNode(one);
+first.serve("adder", { call: (numbers) => numbers[0] + numbers[1] });
+const resolver = staticResolver({ [one.name]: { host: "127.0.0.1", port: first.port } });
+const second = await startNode({ ...one, name: "two@127.0.0.1", resolver });
+const sum = await second.call({ name: "adder", node: one.name }, [40, 2]);
+await second.close();
+await first.close();
+console.log(process.versions.node.split(".")[0], sum);
+`,
+  );
+  const { status, stdout, output } = await runIn(app, node, ["everything.mjs", ...entriesOf(packages)]);
+  if (status === 0 && stdout.trim() === `${release} 42`) return [];
+  return [`on Node.js ${release} the packages ended with status ${status} and printed:\n${output}`];
+}
+
+function entriesOf(packages) {
+  return packages.flatMap(({ name, manifest }) =>
+    Object.keys(manifest.exports)
+      .filter((key) => key !== "./package.json")
+      .map((key) => name + key.slice(1)),
+  );
 }
 
 function runIn(cwd, command, args) {
