@@ -19,6 +19,11 @@ export interface StrategyContext {
   readonly clock: Clock;
   /** Aborted when the strategy must end. */
   readonly signal: AbortSignal;
+  /**
+   * Whether libcluster's original behaviour is wanted where it differs and the difference lies in the strategy, such
+   * as an empty list in place of a failure. What lies in the topology the topology does itself.
+   */
+  readonly compat: boolean;
 }
 
 /**
@@ -30,6 +35,8 @@ export interface Strategy {
   start(context: StrategyContext): void | Promise<void>;
   /** Asks anew, now. */
   refresh?(): void;
+  /** This node is about to leave: a strategy that announces it does so no more, and says goodbye if it can. */
+  drain?(): void;
   /** Ends everything that was started. */
   stop(): Promise<void>;
 }
@@ -46,12 +53,19 @@ export interface ClusterHooks {
    * nobody wants the connection any more.
    */
   connect(node: string, signal: AbortSignal): Promise<void>;
+  /** Rejects when the node is still connected afterwards; that is tried again. */
   disconnect(node: string): Promise<void>;
-  /** Every connected node, hidden ones too. Called often; must not throw. */
+  /** Every connected node, hidden ones too. Called in each round; must not throw. */
   listNodes(): readonly string[];
   /**
-   * Calls `listener` when a connection is lost; without it the next round finds out.
+   * Calls `listener` when a connection was made, whichever side dialled; without it the next round finds out.
    * @returns a function that ends this
    */
-  onNodeDown?(listener: (node: string) => void): () => void;
+  onNodeUp?(listener: (node: string) => void): () => void;
+  /**
+   * Calls `listener` when a connection was lost, also when a new one takes its place; without it the next round finds
+   * out.
+   * @returns a function that ends this
+   */
+  onNodeDown?(listener: (node: string, reason?: IsthmusError) => void): () => void;
 }

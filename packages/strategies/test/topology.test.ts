@@ -60,6 +60,9 @@ describe("a topology", () => {
     expect(topology.status()).toEqual({
       topology: "shop",
       discoveryError: undefined,
+      answeredMs: 0,
+      kept: [],
+      leaving: [],
       nodes: [
         { node: "a@h", state: "connecting", attempts: 0, error: undefined, retryMs: undefined },
         { node: "b@h", state: "connected", attempts: 0, error: undefined, retryMs: undefined },
@@ -252,7 +255,7 @@ describe("the log of a topology", () => {
     ]);
     const [, second] = logger.lines;
     expect(second!.fields).toEqual({
-      topology: "shop",
+      topologies: ["shop"],
       node: "a@h",
       code: "NO_CONNECTION",
       attempts: 2,
@@ -284,7 +287,7 @@ describe("the log of a topology", () => {
 describe("discovery", () => {
   it("that changes makes new nodes dialled and leaves the others", async () => {
     const strategy = new FakeStrategy(["a@h"]);
-    const topology = await start({ strategy });
+    const topology = await start({ strategy, removal: "never" });
     cluster.last.succeed();
     await settled();
     strategy.report({ ok: true, nodes: ["b@h", "c@h"] });
@@ -308,7 +311,7 @@ describe("discovery", () => {
 
   it("that fails leaves the last answer", async () => {
     const strategy = new FakeStrategy(["a@h"]);
-    const topology = await start({ strategy, removal: "immediately" });
+    const topology = await start({ strategy });
     cluster.last.succeed();
     await settled();
     strategy.report({ ok: false, error: refused("DNS_DOWN") });
@@ -340,9 +343,9 @@ describe("discovery", () => {
     ]);
   });
 
-  it("disconnects what it no longer names only when told to", async () => {
+  it("disconnects what it no longer names, and nothing else", async () => {
     const strategy = new FakeStrategy(["a@h", "b@h"]);
-    await start({ strategy, removal: "immediately" });
+    await start({ strategy });
     for (const attempt of cluster.attempts) attempt.succeed();
     cluster.connected.add("by-hand@h");
     await settled();
@@ -354,9 +357,9 @@ describe("discovery", () => {
 
   it("aborts the attempt for a node that it no longer names", async () => {
     const strategy = new FakeStrategy(["a@h"]);
-    await start({ strategy, removal: "immediately" });
+    await start({ strategy });
     const [attempt] = cluster.attempts;
-    strategy.report({ ok: true, nodes: [] });
+    strategy.report({ ok: true, nodes: ["b@h"] });
     expect(attempt!.signal.reason).toMatchObject({ code: "CONNECT_ABORTED", context: { node: "a@h" } });
     // a hook that does not heed the signal
     attempt!.succeed();
@@ -425,7 +428,7 @@ describe("a listener", () => {
     const off = topology.on(() => throwIt());
     cluster.last.succeed();
     await settled();
-    expect(levels()).toEqual(["debug: connected", "error: a listener of topology events threw"]);
+    expect(levels()).toEqual(["debug: connected", "error: a listener of cluster events threw"]);
     expect(types()).toEqual(["nodes", "connected a@h"]);
     off();
     cluster.lose("a@h");

@@ -51,7 +51,7 @@ export class Connection {
   readonly peerCreation: number;
   /** What both ends support. */
   readonly flags: bigint;
-  /** Whether the peer counts as hidden. */
+  /** Whether the peer is itself a hidden node. (A connection with us is a hidden one in any case, unless we publish.) */
   readonly hidden: boolean;
   /** Our name and creation on this connection. */
   readonly localName: string;
@@ -81,7 +81,7 @@ export class Connection {
     this.peer = atom(outcome.peer);
     this.peerCreation = outcome.peerCreation;
     this.flags = outcome.flags;
-    this.hidden = outcome.hidden;
+    this.hidden = (outcome.peerFlags & FLAG.PUBLISHED) === 0n;
     this.localName = outcome.localName;
     this.localCreation = outcome.localCreation;
     this.#stream = stream;

@@ -34,6 +34,7 @@ export type NodeEvent =
 /** A connected node. */
 export interface ConnectedNode {
   readonly node: string;
+  /** Whether it is itself a hidden node: a BEAM is not, unless started with `-hidden`. */
   readonly hidden: boolean;
   readonly creation: number;
 }

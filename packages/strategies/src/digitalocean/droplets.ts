@@ -1,5 +1,5 @@
-import { canonicalAddress } from "../dns/address.ts";
 import { strategiesError } from "../errors.ts";
+import { canonicalAddress } from "../node-names.ts";
 
 /** A droplet that runs, as far as it matters here. */
 export interface Droplet {

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import type { Clock } from "@isthmus/wire";
-import { inParallel } from "../dns/in-parallel.ts";
+import { inParallel } from "../in-parallel.ts";
 import type { Droplet } from "./droplets.ts";
 
 /** Whether a TCP port accepts connections decides whether a droplet counts. */

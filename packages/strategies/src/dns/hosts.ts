@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@isthmus/wire";
 import { coded, strategiesError } from "../errors.ts";
-import { inParallel } from "./in-parallel.ts";
+import { inParallel } from "../in-parallel.ts";
 import {
   type DnsAnswer,
   type DnsRecord,

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { type Answer, type DecodedPacket, decode, encode, RECURSION_DESIRED } from "dns-packet";
-import { canonicalAddress } from "./address.ts";
+import { canonicalAddress } from "../node-names.ts";
 import { isDomainName, sameName, withoutFinalDot } from "./domain-name.ts";
 import type { DnsRecord, DnsRecordType } from "./resolver.ts";
 

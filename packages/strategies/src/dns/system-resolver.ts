@@ -1,5 +1,5 @@
 import { promises } from "node:dns";
-import { canonicalAddress } from "./address.ts";
+import { canonicalAddress } from "../node-names.ts";
 import { isDomainName, NO_SEARCH, searchNames, withoutFinalDot } from "./domain-name.ts";
 import { ResolvConfFile } from "./resolv-conf.ts";
 import {

@@ -1,4 +1,5 @@
-import { coded, strategiesError } from "../errors.ts";
+import { coded } from "../errors.ts";
+import { loadPeer } from "../peer-dependency.ts";
 
 /** A filter of `DescribeInstances`: any of the values fits, with `*` and `?` as wildcards. */
 export interface Ec2Filter {
@@ -68,7 +69,7 @@ export async function ec2Api(
   endpoint: string | undefined,
   load: () => Promise<Ec2Sdk> = () => import("@aws-sdk/client-ec2"),
 ): Promise<Ec2Api> {
-  const { EC2Client, DescribeInstancesCommand } = await loadSdk(load);
+  const { EC2Client, DescribeInstancesCommand } = await loadPeer("ec2", "@aws-sdk/client-ec2", load);
   // the next round tries again
   const client = new EC2Client({ region, maxAttempts: 1, ...(endpoint === undefined ? {} : { endpoint }) });
   const describe = async (input: DescribeInstances, signal: AbortSignal): Promise<DescribedInstances> => {
@@ -100,19 +101,6 @@ export async function ec2Api(
 
 function instancesOf({ Reservations = [] }: DescribedInstances): Ec2Instance[] {
   return Reservations.flatMap(({ Instances = [] }) => Instances);
-}
-
-async function loadSdk(load: () => Promise<Ec2Sdk>): Promise<Ec2Sdk> {
-  try {
-    return await load();
-  } catch (cause) {
-    throw strategiesError(
-      "PEER_DEPENDENCY_MISSING",
-      "The strategy ec2 needs the npm package @aws-sdk/client-ec2, which cannot be loaded. Install it: npm install " +
-        "@aws-sdk/client-ec2.",
-      { cause, context: { package: "@aws-sdk/client-ec2" } },
-    );
-  }
 }
 
 function failed(error: unknown): Error {

@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import type { Clock } from "@isthmus/wire";
-import { strategiesError } from "../errors.ts";
+import { loadPeer } from "../peer-dependency.ts";
 
 /** A connection to PostgreSQL that listens to one channel. */
 export interface PostgresConnection {
@@ -57,7 +57,7 @@ export function postgresConnections(
   load: () => Promise<Pg> = () => import("pg"),
 ): OpenConnection {
   return async (events, clock, signal) => {
-    const { Client } = await loadPg(load);
+    const { Client } = await loadPeer("postgres", "pg", load);
     signal.throwIfAborted();
     const socket = new Socket();
     const client = new Client({
@@ -114,16 +114,4 @@ export function postgresConnections(
 /** A name as it stands in SQL, whatever it holds. */
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
-}
-
-async function loadPg(load: () => Promise<Pg>): Promise<Pg> {
-  try {
-    return await load();
-  } catch (cause) {
-    throw strategiesError(
-      "PEER_DEPENDENCY_MISSING",
-      "The strategy postgres needs the npm package pg, which cannot be loaded. Install it: npm install pg.",
-      { cause, context: { package: "pg" } },
-    );
-  }
 }

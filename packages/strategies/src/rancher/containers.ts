@@ -1,5 +1,5 @@
-import { canonicalAddress } from "../dns/address.ts";
 import { strategiesError } from "../errors.ts";
+import { canonicalAddress } from "../node-names.ts";
 
 /**
  * The first address of each container of a service. Containers that have none, since they are starting or use the

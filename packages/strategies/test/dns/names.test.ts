@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { canonicalAddress } from "../../src/dns/address.ts";
 import { isDomainName, searchNames } from "../../src/dns/domain-name.ts";
 import { readServerAddress, writeServerAddress } from "../../src/dns/server-address.ts";
+import { canonicalAddress } from "../../src/node-names.ts";
 
 it.each([
   ["shop", 1, ["shop.a.test", "shop.b.test", "shop"]],

@@ -1,5 +1,5 @@
 import type { ClusterHooks, Discovery, Strategy, StrategyContext } from "@isthmus/strategies";
-import type { Logger } from "@isthmus/wire";
+import type { IsthmusError, Logger } from "@isthmus/wire";
 
 /** One attempt to connect that the test decides about. */
 export interface Attempt {
@@ -16,7 +16,7 @@ export class FakeCluster implements ClusterHooks {
   readonly connected = new Set<string>();
   readonly disconnected: string[] = [];
   readonly attempts: Attempt[] = [];
-  readonly #listeners = new Set<(node: string) => void>();
+  readonly #listeners = new Set<(node: string, reason?: IsthmusError) => void>();
 
   connect(node: string, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -41,7 +41,7 @@ export class FakeCluster implements ClusterHooks {
     return [...this.connected];
   }
 
-  onNodeDown(listener: (node: string) => void): () => void {
+  onNodeDown(listener: (node: string, reason?: IsthmusError) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -50,9 +50,9 @@ export class FakeCluster implements ClusterHooks {
     return this.#listeners.size;
   }
 
-  lose(node: string): void {
+  lose(node: string, reason?: IsthmusError): void {
     this.connected.delete(node);
-    for (const listener of this.#listeners) listener(node);
+    for (const listener of this.#listeners) listener(node, reason);
   }
 
   /** The attempt that was made last. */
@@ -81,6 +81,10 @@ export class FakeStrategy implements Strategy {
 
   refresh(): void {
     this.calls.push("refresh");
+  }
+
+  drain(): void {
+    this.calls.push("drain");
   }
 
   async stop(): Promise<void> {
