@@ -6,6 +6,8 @@ export const BRIDGE_ERROR_CODES = [
   "IDENTITY_LIMIT",
   /** A route or cluster of the options does not fit the others. */
   "BRIDGE_OPTIONS_INVALID",
+  /** The state file cannot be read or written, or is none; the message says which. */
+  "STATE_FILE_FAILED",
 ] as const;
 
 /** One of {@link BRIDGE_ERROR_CODES}. */

@@ -18,12 +18,13 @@ export interface Standin<Place> extends Identity {
 }
 
 /** Creations 0 to 3 mean something else in the old one-byte forms, and 0 is a wildcard on OTP 23. */
-const FIRST_INDEX = 4;
-const INDEXES = 2 ** 32 - FIRST_INDEX;
+export const FIRST_INDEX = 4;
+export const LAST_INDEX = 2 ** 32 - 1;
+const INDEXES = LAST_INDEX - FIRST_INDEX + 1;
 
 /**
- * Where a bridge begins to count its indexes: anywhere. Pids of an earlier run may live on in the memory of a cluster,
- * so two runs must not give out the same index; a run uses some hundred of four thousand million.
+ * Where a bridge without a state file begins to count its indexes: anywhere. Pids of an earlier run may live on in the
+ * memory of a cluster, so two runs must not give out the same index; a run uses some hundred of four thousand million.
  * @param random a number in [0, 1)
  */
 export function firstIndex(random: number): number {
@@ -77,7 +78,7 @@ export class IdentityIndex<Place extends object> {
       );
     }
     do {
-      this.#next = this.#next >= FIRST_INDEX + INDEXES - 1 ? FIRST_INDEX : this.#next + 1;
+      this.#next = this.#next >= LAST_INDEX ? FIRST_INDEX : this.#next + 1;
     } while (this.#next === reserved || this.#byIndex.has(this.#next));
     const standin: Standin<Place> = {
       node: this.#self,
