@@ -24,6 +24,8 @@ export interface StrategyContext {
    * as an empty list in place of a failure. What lies in the topology the topology does itself.
    */
   readonly compat: boolean;
+  /** Whether nobody is to be told of us, as in a dry run: a strategy that would announce us does not. @default false */
+  readonly passive?: boolean;
 }
 
 /**

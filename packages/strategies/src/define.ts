@@ -1,5 +1,5 @@
 import type { Strategy } from "./contract.ts";
-import { type OptionSpecs, type OptionsInput, type OptionsOf, readOptions } from "./options.ts";
+import { type OptionSpecs, type OptionsInput, type OptionsOf, optionNames, readOptions } from "./options.ts";
 
 /** What makes a strategy; see {@link defineStrategy}. */
 export interface StrategyDefinition<S extends OptionSpecs> {
@@ -19,6 +19,8 @@ export interface StrategyFactory<S extends OptionSpecs = OptionSpecs> {
   (options: OptionsInput<S>): Strategy;
   readonly strategyName: string;
   readonly aliases: readonly string[];
+  /** Whether an option has this name, in any spelling. */
+  accepts(option: string): boolean;
   /**
    * The same for options of a configuration file: names in camelCase, snake_case, or as other programs call them.
    * @throws IsthmusError `STRATEGY_OPTIONS_INVALID`
@@ -49,5 +51,7 @@ export function defineStrategy<const S extends OptionSpecs>(
   const from = (given: Readonly<Record<string, unknown>>): Strategy =>
     definition.create(readOptions(name, specs, given));
   const make = (given: OptionsInput<S>): Strategy => from(given as Readonly<Record<string, unknown>>);
-  return Object.assign(make, { strategyName: name, aliases, from });
+  const names = optionNames(specs);
+  const accepts = (option: string): boolean => names.has(option);
+  return Object.assign(make, { strategyName: name, aliases, accepts, from });
 }

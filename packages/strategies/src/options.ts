@@ -157,6 +157,19 @@ export const option = {
   },
 };
 
+/** What each option may be called in any spelling, and its own name. */
+export function optionNames(specs: OptionSpecs): Map<string, string> {
+  const names = new Map<string, string>();
+  for (const [name, { aliases }] of Object.entries(specs)) {
+    for (const alias of [name, ...aliases]) {
+      names.set(alias, name);
+      names.set(snakeCase(alias), name);
+      names.set(camelCase(alias), name);
+    }
+  }
+  return names;
+}
+
 /**
  * Reads the options of `strategy`: camelCase or snake_case names, and those of other programs; unknown names, missing
  * and wrong values are errors.
@@ -167,14 +180,7 @@ export function readOptions<S extends OptionSpecs>(
   specs: S,
   given: Readonly<Record<string, unknown>>,
 ): OptionsOf<S> {
-  const names = new Map<string, string>();
-  for (const [name, { aliases }] of Object.entries(specs)) {
-    for (const alias of [name, ...aliases]) {
-      names.set(alias, name);
-      names.set(snakeCase(alias), name);
-      names.set(camelCase(alias), name);
-    }
-  }
+  const names = optionNames(specs);
   const written = new Map<string, string>();
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined) continue;

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { type IsthmusError, isIsthmusError } from "@isthmus/wire";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { ConvertOptions } from "./commands/convert.ts";
+import type { FormOptions } from "./commands/form.ts";
 import type { RunOptions } from "./commands/run.ts";
 import { EXIT, exitStatus } from "./exit-status.ts";
 
@@ -9,6 +11,8 @@ Examples:
   isthmus check isthmus.yaml     what is wrong with it, line by line, or what it would do
   isthmus run isthmus.yaml       link the clusters until SIGTERM
   isthmus names 10.0.0.11        the nodes that the epmd of a host knows
+  isthmus form form.yaml         keep the BEAM node beside this connected to what is discovered
+  isthmus convert config.exs     the same configuration as libcluster's, for form
 
 Environment:
   ERL_EPMD_PORT                  port of epmd where nothing else is said (4369)
@@ -72,6 +76,40 @@ export async function main(args: readonly string[]): Promise<number> {
       const { names } = await import("./commands/names.ts");
       status = await names(host, options.epmdPort);
     });
+  program
+    .command("form")
+    .description(
+      "have the BEAM node beside this connect to the nodes that are discovered, until SIGTERM or SIGINT",
+    )
+    .argument("[config]", "configuration file (YAML)", "isthmus.yaml")
+    .option("--dry-run", "say what it would do, and do nothing")
+    .option("--once", "end when all is connected, or with status 1 when it is not in time")
+    .option("--timeout <seconds>", "for --dry-run and --once (default: 30)", seconds)
+    .addOption(
+      new Option("--log-level <level>", "overrides log.level").choices([
+        "debug",
+        "info",
+        "warn",
+        "error",
+        "silent",
+      ]),
+    )
+    .addOption(
+      new Option("--log-format <format>", "overrides log.format").choices(["auto", "json", "pretty"]),
+    )
+    .action(async (file: string, options: FormOptions) => {
+      const { form } = await import("./commands/form.ts");
+      status = await form(file, options);
+    });
+  program
+    .command("convert")
+    .description("convert a configuration of libcluster or skycluster into one for form")
+    .argument("<config.exs>", "Elixir source with the topologies")
+    .option("--out <file>", "file to write (default: standard output)")
+    .action(async (file: string, options: ConvertOptions) => {
+      const { convert } = await import("./commands/convert.ts");
+      status = await convert(file, options);
+    });
   try {
     await program.parseAsync(args, { from: "user" });
     return status;
@@ -98,6 +136,12 @@ function port(text: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= 1 && number <= 65_535) return number;
   throw new InvalidArgumentError("It must be a port, 1 to 65535.");
+}
+
+function seconds(text: string): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= 1 && number <= 3600) return number;
+  throw new InvalidArgumentError("It must be seconds, 1 to 3600.");
 }
 
 function version(): string {

@@ -62,7 +62,8 @@ export const consul = defineStrategy({
     return {
       start(context) {
         const union = new Union(context);
-        entry = registration && register(union.add().context, registration);
+        entry =
+          registration && context.passive !== true ? register(union.add().context, registration) : undefined;
         running = [
           ...lookups.map((lookup) => watchLookup(union.add().context, lookup, watch)),
           ...multisites.map((multisite) => watchMultisite(union, multisite, watch)),

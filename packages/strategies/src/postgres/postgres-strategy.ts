@@ -55,6 +55,7 @@ export class PostgresStrategy implements Strategy {
   start(context: StrategyContext): void {
     const { missedHeartbeats, format } = this.#options;
     this.#context = context;
+    if (context.passive === true) this.#announcing = false;
     // with the originals that say no goodbye nobody is ever taken for gone
     const unlimited = context.compat && format !== "heartbeat";
     this.#missed = missedHeartbeats ?? (unlimited ? 0 : DEFAULT_MISSED_HEARTBEATS);
