@@ -23,7 +23,7 @@ afterEach(async () => {
 afterAll(() => agent.stop());
 
 /** Starts a strategy with a token that may only read. */
-function start(options: Partial<ConsulOptions> = {}, self = "me@127.0.0.1") {
+function start(options: Partial<ConsulOptions> = {}, self = "me@127.0.0.1", passive = false) {
   const reports: Discovery[] = [];
   const strategy = consul({
     baseUrl: agent.url,
@@ -41,6 +41,7 @@ function start(options: Partial<ConsulOptions> = {}, self = "me@127.0.0.1") {
     clock: systemClock,
     signal: new AbortController().signal,
     compat: false,
+    passive,
   });
   const nodes = (): readonly string[] | undefined => {
     const last = reports.findLast((report) => report.ok);
@@ -224,6 +225,13 @@ it("registers itself, again when it was forgotten, and takes itself out when it 
   await expect.poll(entry, patiently).toHaveLength(1);
   await one.strategy.stop();
   expect(await entry()).toEqual([]);
+});
+
+it("registers nobody in a dry run", async () => {
+  await enter(2);
+  const { nodes } = start({ accessToken: agent.token, register: { ttl: 1000 } }, "shop@127.0.0.9", true);
+  await expect.poll(nodes, patiently).toEqual(["shop@127.0.0.2"]);
+  expect(Object.keys((await agent.request("GET", "/agent/services")) as object)).toEqual(["shop2"]);
 });
 
 it("with multisite it looks into every datacenter", async () => {

@@ -52,7 +52,7 @@ class FakeConnection {
   }
 }
 
-async function start(options: Partial<PostgresStrategyOptions> = {}, compat = false) {
+async function start(options: Partial<PostgresStrategyOptions> = {}, compat = false, passive = false) {
   const server = new FakeServer();
   const clock = new FakeClock();
   const reports: Discovery[] = [];
@@ -72,6 +72,7 @@ async function start(options: Partial<PostgresStrategyOptions> = {}, compat = fa
     clock,
     signal: abort.signal,
     compat,
+    passive,
   });
   await settled();
   const advance = async (ms: number) => {
@@ -190,6 +191,12 @@ it("when it does not announce itself it asks whether the server is there", async
     ok: false,
     error: { message: expect.stringContaining("does not answer") },
   });
+});
+
+it("announces nobody in a dry run", async () => {
+  const { server, advance } = await start({}, false, true);
+  await advance(1000);
+  expect(server.last.sent).toEqual([undefined, undefined]);
 });
 
 it("keeps no more nodes than it has room for, and says so once", async () => {
