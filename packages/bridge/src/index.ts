@@ -14,7 +14,15 @@ export {
 export { type BridgeConfig, loadConfig, parseConfig } from "./config/config.ts";
 export { CONFIG_ERROR_CODES, type ConfigErrorCode } from "./config/errors.ts";
 export type { ConfigProblem } from "./config/problem.ts";
+export {
+  type ClusterEvents,
+  type ClusterEventsOptions,
+  serveClusterEvents,
+} from "./discovery/cluster-events.ts";
 export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
+export { type FormConfig, loadFormConfig } from "./form/config.ts";
+export { FORM_ERROR_CODES, type FormErrorCode } from "./form/errors.ts";
+export { Formation, type FormationOptions, type FormationStatus, startFormation } from "./form/formation.ts";
 export {
   type ClusterRouter,
   DEFAULT_ROUTER_LIMITS,

@@ -106,6 +106,7 @@ export class Formation implements AsyncDisposable {
     });
   }
 
+  /** How it stands now. */
   status(): FormationStatus {
     const { facts, connected } = this.#local;
     return {
