@@ -159,6 +159,9 @@ function argument(value: Value): PlainResult {
 
 /** What a comment says of something that was left out. */
 export function leftOut(key: string, value: Value, line: number, why: string): string {
-  const source = value.is === "code" ? `: ${value.source}` : "";
+  const plain = value.is === "code" ? undefined : toPlain(value);
+  const shown =
+    value.is === "code" ? value.source : plain?.ok === true ? JSON.stringify(plain.value) : undefined;
+  const source = shown === undefined ? "" : `: ${shown}`;
   return `line ${line}: not converted, ${why}\n${key}${source}`;
 }
