@@ -87,7 +87,8 @@ class Scanner {
 
   #host(): string {
     const quote = this.#text[this.#at]!;
-    if (quote === "'" || quote === '"') return this.#quoted(quote);
+    if (quote === "'") return this.#quoted(quote);
+    if (quote === '"') return this.#strings();
     const word = /[a-zß-öø-ÿ][\p{L}\p{Nd}_@]*/uy;
     word.lastIndex = this.#at;
     const atom = word.exec(this.#text)?.[0];
@@ -97,6 +98,16 @@ class Scanner {
     if (RESERVED.has(atom)) throw this.wrong(`${atom} has a meaning in Erlang: write it as '${atom}'`);
     this.#at += atom.length;
     return atom;
+  }
+
+  /** Strings that follow each other are one. */
+  #strings(): string {
+    let host = "";
+    while (this.#text[this.#at] === '"') {
+      host += this.#quoted('"');
+      this.#skip();
+    }
+    return host;
   }
 
   #quoted(quote: string): string {

@@ -1,5 +1,6 @@
 import type { StrategyContext } from "../contract.ts";
 import { coded, strategiesError } from "../errors.ts";
+import { inParallel } from "../in-parallel.ts";
 
 /** How many hosts are asked at the same time. */
 export const PARALLEL_HOSTS = 64;
@@ -31,18 +32,14 @@ export class HostsRound {
       this.#failing.delete(host);
     }
     const errors: unknown[] = [];
-    const waiting = [...hosts];
-    const worker = async (): Promise<void> => {
-      for (let host = waiting.shift(); host !== undefined; host = waiting.shift()) {
-        try {
-          this.#answered(host, await this.#ask(host, signal));
-        } catch (error) {
-          errors.push(error);
-          this.#failed(host, error);
-        }
+    await inParallel(hosts, PARALLEL_HOSTS, async (host) => {
+      try {
+        this.#answered(host, await this.#ask(host, signal));
+      } catch (error) {
+        errors.push(error);
+        this.#failed(host, error);
       }
-    };
-    await Promise.all(Array.from({ length: Math.min(PARALLEL_HOSTS, hosts.length) }, worker));
+    });
     if (hosts.length > 0 && errors.length === hosts.length) {
       const first = coded(errors[0], "DISCOVERY_FAILED", "It could not be asked.");
       const message = `None of ${hosts.length} hosts could be asked for its nodes. One of them: ${first.message}`;

@@ -20,7 +20,7 @@ export interface RunningStrategy {
 /** Starts a strategy; it is stopped when the test ends. */
 export function runStrategy(
   strategy: Strategy,
-  { clock = systemClock, self = "me@127.0.0.1", compat = false }: RunOptions = {},
+  { clock = systemClock, self = "me@127.0.0.1", compat = false, passive = false }: RunOptions = {},
 ): RunningStrategy {
   const reports: Discovery[] = [];
   const logger = recordingLogger();
@@ -28,7 +28,7 @@ export function runStrategy(
   onTestFinished(() => strategy.stop());
   const report = (discovery: Discovery): void => void reports.push(discovery);
   const started = (async () =>
-    strategy.start({ self, report, logger, clock, signal: abort.signal, compat }))();
+    strategy.start({ self, report, logger, clock, signal: abort.signal, compat, passive }))();
   return {
     strategy,
     reports,
@@ -50,4 +50,5 @@ interface RunOptions {
   readonly clock?: Clock;
   readonly self?: string;
   readonly compat?: boolean;
+  readonly passive?: boolean;
 }
