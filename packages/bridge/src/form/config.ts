@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
 import { Cookie } from "@isthmus/dist-handshake";
-import { epmdEnvironment, epmdResolver, type NodeResolver, staticResolver } from "@isthmus/epmd-client";
+import { epmdResolver, type NodeResolver, staticResolver } from "@isthmus/epmd-client";
 import { loadStrategy, type Strategy, type TopologySpecification } from "@isthmus/strategies";
-import { IsthmusError, isIsthmusError, nearest, parseNodeName } from "@isthmus/wire";
-import * as v from "valibot";
-import { type ReadCookieFile, readCookie } from "../config/cookie.ts";
+import { IsthmusError, isIsthmusError, parseNodeName } from "@isthmus/wire";
+import type * as v from "valibot";
+import type { ReadCookieFile } from "../config/cookie.ts";
 import type { ConfigErrorCode } from "../config/errors.ts";
+import { Examination } from "../config/examination.ts";
 import { configInvalid, type KeyPath } from "../config/problem.ts";
-import { cookieSchema, isRecord } from "../config/schema.ts";
+import { isRecord } from "../config/schema.ts";
 import { YamlSource } from "../config/yaml-source.ts";
 import { fileSchema, isShown, keysAt, nodeSchema, topologySchema } from "./schema.ts";
 
@@ -77,11 +78,15 @@ export async function loadFormConfig(file: string): Promise<FormConfig> {
 export async function parseFormConfig(text: string, options: ParseFormConfigOptions): Promise<FormConfig> {
   const env = options.env ?? process.env;
   const yaml = new YamlSource(text, env, isShown);
-  const examination = new Examination(yaml, {
-    file: options.file,
-    env,
-    readCookieFile: options.readCookieFile ?? ((path, how) => Cookie.fromFile(path, how)),
-  });
+  const examination = new FormExamination(
+    yaml,
+    {
+      file: options.file,
+      env,
+      readCookieFile: options.readCookieFile ?? ((path, how) => Cookie.fromFile(path, how)),
+    },
+    keysAt,
+  );
   const config = yaml.readable ? await examination.config() : undefined;
   if (config === undefined || yaml.problems.length > 0) {
     throw configInvalid(options.file, yaml.problems, (problem) => yaml.show(problem));
@@ -89,31 +94,18 @@ export async function parseFormConfig(text: string, options: ParseFormConfigOpti
   return config;
 }
 
-/** Goes through a whole file and gathers its problems, one part after the other, whatever is wrong with the others. */
-class Examination {
-  readonly #yaml: YamlSource;
-  readonly #source: Parameters<typeof readCookie>[1];
-
-  constructor(yaml: YamlSource, source: Parameters<typeof readCookie>[1]) {
-    this.#yaml = yaml;
-    this.#source = source;
-  }
-
+/** Goes through a whole file, one part after the other, whatever is wrong with the others. */
+class FormExamination extends Examination {
   /** The configuration; without a meaning when there are problems. */
   async config(): Promise<FormConfig | undefined> {
-    let raw: unknown;
-    try {
-      raw = this.#yaml.value() ?? {};
-    } catch {
-      this.#add([], "Aliases (*name) are nested beyond measure in this file; write the values out.");
-      return undefined;
-    }
-    const file = this.#part(fileSchema, raw, []);
+    const raw = this.raw();
+    if (raw === undefined) return undefined;
+    const file = this.part(fileSchema, raw, []);
     const node = isRecord(raw) && isRecord(raw["node"]) ? this.#node(raw["node"]) : undefined;
     const topologies: Record<string, TopologyConfig> = {};
     const given = isRecord(raw) && isRecord(raw["topologies"]) ? raw["topologies"] : undefined;
     if (given !== undefined && Object.keys(given).length === 0) {
-      this.#add(["topologies"], "has no topology: name at least one, with its strategy.", "key");
+      this.add(["topologies"], "has no topology: name at least one, with its strategy.", "key");
     }
     for (const [name, one] of Object.entries(given ?? {})) {
       const topology = await this.#topology(name, one);
@@ -125,15 +117,15 @@ class Examination {
   }
 
   #node(raw: Record<string, unknown>): LocalNodeConfig | undefined {
-    const cookie = this.#cookie(raw["cookie"], ["node", "cookie"]);
-    const node = this.#part(nodeSchema, raw, ["node"]);
-    if (node === undefined || cookie === undefined || this.#yaml.isUnresolved(["node", "name"]))
+    const cookie = this.cookie(raw["cookie"], ["node", "cookie"]);
+    const node = this.part(nodeSchema, raw, ["node"]);
+    if (node === undefined || cookie === undefined || this.yaml.isUnresolved(["node", "name"]))
       return undefined;
     const { name, host } = parseNodeName(node.name);
     const as = node.as ?? `isthmus-form-${name}@${host}`;
-    if (as === node.name) this.#add(["node", "as"], "is the name of the local node; this one needs its own.");
+    if (as === node.name) this.add(["node", "as"], "is the name of the local node; this one needs its own.");
     if (node.port !== undefined && node.epmd !== undefined) {
-      this.#add(
+      this.add(
         ["node", "epmd"],
         "is not asked when port says where the node listens; keep one of them.",
         "key",
@@ -145,12 +137,12 @@ class Examination {
   #resolver({ name, host, port, epmd }: v.InferOutput<typeof nodeSchema>): NodeResolver {
     const at = host === undefined ? {} : { host };
     if (port !== undefined) return staticResolver({ [name]: { ...at, port } });
-    return epmdResolver({ ...at, port: epmd?.port ?? this.#epmdPort() });
+    return epmdResolver({ ...at, port: epmd?.port ?? this.epmdPort() });
   }
 
   async #topology(name: string, raw: unknown): Promise<TopologyConfig | undefined> {
     const path: KeyPath = ["topologies", name];
-    const topology = this.#part(topologySchema, raw, path);
+    const topology = this.part(topologySchema, raw, path);
     if (topology === undefined) return undefined;
     const { strategy: strategyName, config, guard, connect, disconnect, list_nodes } = topology;
     const strategy = await this.#strategy(strategyName, config, path);
@@ -173,7 +165,7 @@ class Examination {
     config: Readonly<Record<string, unknown>>,
     path: KeyPath,
   ): Promise<(() => Strategy) | undefined> {
-    if (this.#yaml.isUnresolved([...path, "strategy"])) return undefined;
+    if (this.yaml.isUnresolved([...path, "strategy"])) return undefined;
     try {
       const factory = await loadStrategy(name);
       if (this.#unresolvedWithin(config, [...path, "config"])) return undefined;
@@ -182,12 +174,12 @@ class Examination {
     } catch (error) {
       if (!isIsthmusError(error)) throw error;
       if (error.code === "STRATEGY_UNKNOWN") {
-        this.#add([...path, "strategy"], `is unknown. ${error.message}`);
+        this.add([...path, "strategy"], `is unknown. ${error.message}`);
         return undefined;
       }
       const option = String(error.context["option"] ?? "");
       const known = option in config;
-      this.#add(
+      this.add(
         known ? [...path, "config", option] : "config" in config ? [...path, "config"] : path,
         `is not right. ${error.message}`,
         "key",
@@ -197,63 +189,11 @@ class Examination {
   }
 
   #unresolvedWithin(value: unknown, path: KeyPath): boolean {
-    if (typeof value !== "object" || value === null) return this.#yaml.isUnresolved(path);
+    if (typeof value !== "object" || value === null) return this.yaml.isUnresolved(path);
     const entries: [string | number, unknown][] = Array.isArray(value)
       ? [...value.entries()]
       : Object.entries(value);
     return entries.some(([key, item]) => this.#unresolvedWithin(item, [...path, key]));
-  }
-
-  #cookie(raw: unknown, path: KeyPath): Cookie | undefined {
-    const given = v.safeParse(cookieSchema, raw);
-    if (!given.success || this.#yaml.isUnresolved(path) || this.#yaml.isUnresolved([...path, "file"]))
-      return undefined;
-    try {
-      return readCookie(given.output, this.#source);
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      this.#add(path, `is of no use. ${error.message}`);
-      return undefined;
-    }
-  }
-
-  /** epmd's port where the file says none. */
-  #epmdPort(): number {
-    try {
-      return epmdEnvironment({ ...this.#source.env }).port;
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      this.#add([], error.message);
-      return 0;
-    }
-  }
-
-  #part<S extends v.GenericSchema>(schema: S, value: unknown, path: KeyPath): v.InferOutput<S> | undefined {
-    const result = v.safeParse(schema, value);
-    if (result.success) return result.output;
-    for (const issue of result.issues) this.#issue(issue, path);
-    return undefined;
-  }
-
-  #issue(issue: v.BaseIssue<unknown>, start: KeyPath): void {
-    const path = [...start, ...(issue.path ?? []).map(({ key }) => key as string | number)];
-    const place = path.slice(0, -1);
-    const key = String(path.at(-1));
-    if (issue.type === "strict_object" && issue.expected === "never") {
-      const known = keysAt(place) ?? [];
-      const guess = nearest(key, known);
-      const hint =
-        guess === undefined ? `There are: ${known.join(", ")}.` : `Did you mean ${JSON.stringify(guess)}?`;
-      this.#add(path, `is not a key of this place. ${hint}`, "key");
-    } else if (issue.type === "strict_object" && issue.received === "undefined") {
-      const lacks = place.length === 0 ? `The file lacks the key ${key}.` : `lacks the key ${key}.`;
-      this.#add(place, lacks, "key");
-    } else this.#add(path, path.length === 0 ? `The file ${issue.message}` : issue.message);
-  }
-
-  #add(path: KeyPath, message: string, on: "key" | "value" = "value"): void {
-    if (on === "value" && this.#yaml.isUnresolved(path)) return;
-    this.#yaml.problems.push(this.#yaml.problem(path, message, on));
   }
 }
 
