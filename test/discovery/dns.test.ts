@@ -7,6 +7,7 @@ import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
 import { type Knot, startKnot } from "../support/knot.ts";
 import { eachOtp, type OtpRelease } from "../support/peers.ts";
+import { nodeHooks } from "./node-hooks.ts";
 
 // Real nodes of one basename at addresses of their own, a real name server that knows them, and our node, which
 // knows nothing but the server and the name.
@@ -55,18 +56,7 @@ function watch(ours: HiddenNode, knot: Knot) {
       attempts: 2,
       pollingInterval: 100,
     }),
-    hooks: {
-      self: ours.name,
-      connect: (name, signal) => ours.connect(name, { signal }),
-      disconnect: async (name) => {
-        ours.disconnect(name);
-      },
-      listNodes: () => ours.nodes().map(({ node }) => node),
-      onNodeDown: (listener) =>
-        ours.onNodeEvent((event) => {
-          if (event.type === "down") listener(event.node, event.reason);
-        }),
-    },
+    hooks: nodeHooks(ours),
     backoff: { firstMs: 100, maxMs: 500 },
   });
   topology.on((event) => events.push(event));

@@ -1,12 +1,13 @@
-import { type HiddenNode, startNode } from "@isthmus/core";
+import { startNode } from "@isthmus/core";
 import { epmdResolver, type NodeResolver } from "@isthmus/epmd-client";
-import { type ClusterHooks, startTopology, type TopologyEvent } from "@isthmus/strategies";
+import { startTopology, type TopologyEvent } from "@isthmus/strategies";
 import { kubernetes } from "@isthmus/strategies/kubernetes";
 import { describe, expect, it } from "vitest";
 import { slice } from "../../packages/strategies/test/kubernetes/objects.ts";
 import { until, workbench } from "../../packages/strategies/test/kubernetes/workbench.ts";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { startEpmd } from "../support/epmd.ts";
+import { nodeHooks } from "./node-hooks.ts";
 
 const bench = workbench();
 const COOKIE = "biscuit";
@@ -29,21 +30,6 @@ class Pods {
   };
 }
 
-function hooksOf(node: HiddenNode): ClusterHooks {
-  return {
-    self: node.name,
-    connect: (name, signal) => node.connect(name, { signal }),
-    disconnect: async (name) => {
-      node.disconnect(name);
-    },
-    listNodes: () => node.nodes().map((connected) => connected.node),
-    onNodeDown: (listener) =>
-      node.onNodeEvent((event) => {
-        if (event.type === "down") listener(event.node);
-      }),
-  };
-}
-
 describe("pods that a Kubernetes API tells of", () => {
   it("are connected when they come, disconnected when they go, and kept while the API is away", async () => {
     const api = await bench().api();
@@ -58,7 +44,7 @@ describe("pods that a Kubernetes API tells of", () => {
     });
     await using topology = startTopology({
       name: "shop",
-      hooks: hooksOf(node),
+      hooks: nodeHooks(node),
       removal: "immediately",
       strategy: kubernetes({
         nodeBasename: "shop",

@@ -1,15 +1,10 @@
 import { type HiddenNode, startNode } from "@isthmus/core";
 import { epmdResolver, type NodeResolver } from "@isthmus/epmd-client";
-import {
-  type ClusterHooks,
-  type Strategy,
-  startTopology,
-  type Topology,
-  type TopologyEvent,
-} from "@isthmus/strategies";
+import { type Strategy, startTopology, type Topology, type TopologyEvent } from "@isthmus/strategies";
 import { expect } from "vitest";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
+import { nodeHooks } from "./node-hooks.ts";
 
 const COOKIE = "shop_cookie";
 const patiently = { timeout: 30_000, interval: 20 };
@@ -48,7 +43,7 @@ export class Shop {
     this.#topology = startTopology({
       name: "shop",
       strategy,
-      hooks: hooksOf(this.#node),
+      hooks: nodeHooks(this.#node),
       backoff: { firstMs: 100, maxMs: 500 },
     });
     this.#topology.on((event) => this.#events.push(event));
@@ -87,19 +82,4 @@ export class Shop {
     await Promise.all([...this.#beams.values()].map((beam) => beam.stop()));
     await Promise.all([...this.#epmds.values()].map((epmd) => epmd.stop()));
   }
-}
-
-function hooksOf(node: HiddenNode): ClusterHooks {
-  return {
-    self: node.name,
-    connect: (name, signal) => node.connect(name, { signal }),
-    disconnect: async (name) => {
-      node.disconnect(name);
-    },
-    listNodes: () => node.nodes().map((connected) => connected.node),
-    onNodeDown: (listener) =>
-      node.onNodeEvent((event) => {
-        if (event.type === "down") listener(event.node, event.reason);
-      }),
-  };
 }

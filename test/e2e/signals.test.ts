@@ -9,7 +9,12 @@ describe.each([
   let clusters: TwoClusters;
 
   beforeAll(async () => {
-    clusters = await startTwoClusters({ otpA: 25, otpB: 25 });
+    clusters = await startTwoClusters({
+      otpA: 25,
+      otpB: 25,
+      // everything but exit/2 is allowed without a rule
+      bridge: { policy: [{ action: "allow", pid: true, operations: ["exit"] }] },
+    });
     await Promise.all([
       clusters.a.eval("isthmus_probe:orders(orders)"),
       clusters.b.eval("isthmus_probe:orders(orders)"),

@@ -8,6 +8,7 @@ export {
   type BridgeStatus,
   type ClusterOptions,
   type ClusterStatus,
+  type ReloadOptions,
   type RouteOptions,
   startBridge,
 } from "./bridge.ts";
@@ -23,6 +24,8 @@ export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
 export { type FormConfig, loadFormConfig } from "./form/config.ts";
 export { FORM_ERROR_CODES, type FormErrorCode } from "./form/errors.ts";
 export { Formation, type FormationOptions, type FormationStatus, startFormation } from "./form/formation.ts";
+export type { PolicyMode, RuleCount } from "./policy/policy.ts";
+export type { PolicyRule } from "./policy/rule.ts";
 export {
   type ClusterRouter,
   DEFAULT_ROUTER_LIMITS,

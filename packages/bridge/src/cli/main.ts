@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type IsthmusError, isIsthmusError } from "@isthmus/wire";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { CheckOptions } from "./commands/check.ts";
 import type { ConvertOptions } from "./commands/convert.ts";
 import type { FormOptions } from "./commands/form.ts";
 import type { RunOptions } from "./commands/run.ts";
@@ -9,6 +10,8 @@ import { EXIT, exitStatus } from "./exit-status.ts";
 const EXAMPLES = `
 Examples:
   isthmus check isthmus.yaml     what is wrong with it, line by line, or what it would do
+  isthmus check isthmus.yaml --explain "shop -> billing call orders"
+                                 which rule of the policy decides about that, and why
   isthmus run isthmus.yaml       link the clusters until SIGTERM
   isthmus names 10.0.0.11        the nodes that the epmd of a host knows
   isthmus form form.yaml         keep the BEAM node beside this connected to what is discovered
@@ -63,9 +66,10 @@ export async function main(args: readonly string[]): Promise<number> {
     .command("check")
     .description("say what is wrong with a configuration, or what it would do")
     .addArgument(config)
-    .action(async (file: string) => {
+    .option("--explain <question>", 'which rule decides, such as "shop -> billing call orders"')
+    .action(async (file: string, options: CheckOptions) => {
       const { check } = await import("./commands/check.ts");
-      status = check(file);
+      status = check(file, options);
     });
   program
     .command("names")

@@ -1,25 +1,40 @@
 import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { Cookie } from "@isthmus/dist-handshake";
-import { epmdEnvironment, epmdResolver, staticResolver } from "@isthmus/epmd-client";
-import { IsthmusError, isIsthmusError, nearest } from "@isthmus/wire";
-import * as v from "valibot";
+import { epmdResolver, staticResolver } from "@isthmus/epmd-client";
+import { IsthmusError } from "@isthmus/wire";
+import type * as v from "valibot";
 import type { ClusterOptions, RouteOptions } from "../bridge.ts";
-import { type ReadCookieFile, readCookie } from "./cookie.ts";
+import type { PolicyMode } from "../policy/policy.ts";
+import type { PolicyRule } from "../policy/rule.ts";
+import type { ReadCookieFile } from "./cookie.ts";
 import type { ConfigErrorCode } from "./errors.ts";
+import { Examination, type Surroundings } from "./examination.ts";
+import { fixedParts } from "./fixed-parts.ts";
 import { checkMeaning, isLoopback } from "./meaning.ts";
 import { configInvalid, type KeyPath } from "./problem.ts";
-import { clusterSchema, cookieSchema, fileSchema, isRecord, isShown, keysAt, routeSchema } from "./schema.ts";
+import { clusterSchema, fileSchema, isRecord, isShown, keysAt, routeSchema, ruleSchema } from "./schema.ts";
 import { YamlSource } from "./yaml-source.ts";
 
 /** A checked configuration, ready to run. */
 export interface BridgeConfig {
+  /** Where it was read, as an absolute path. */
+  readonly file: string;
   readonly clusters: Readonly<Record<string, ClusterOptions>>;
   readonly routes: readonly RouteOptions[];
+  readonly policy: readonly PolicyRule[];
+  readonly policyMode: PolicyMode;
+  /** Whether the file is looked at for changes. */
+  readonly watch: boolean;
+  /** Where it is kept which indexes were taken, as an absolute path. */
+  readonly stateFile: string | undefined;
   readonly log: {
     readonly level: "debug" | "info" | "warn" | "error" | "silent";
     /** `auto`: readable on a terminal, JSON lines otherwise. */
     readonly format: "auto" | "json" | "pretty";
   };
+  /** What only a restart can change: a digest of each such part of the file, by its key. */
+  readonly fixed: ReadonlyMap<string, string>;
   readonly shutdown: {
     /** How long calls under way may take when the bridge is told to end. */
     readonly drainSeconds: number;
@@ -74,7 +89,7 @@ export function loadConfig(file: string, options: LoadConfigOptions = {}): Bridg
 export function parseConfig(text: string, options: ParseConfigOptions): BridgeConfig {
   const env = options.env ?? process.env;
   const yaml = new YamlSource(text, env, isShown);
-  const examination = new Examination(yaml, {
+  const examination = new BridgeExamination(yaml, {
     file: options.file,
     env,
     readCookieFile: options.readCookieFile ?? ((path, how) => Cookie.fromFile(path, how)),
@@ -86,55 +101,60 @@ export function parseConfig(text: string, options: ParseConfigOptions): BridgeCo
   return config;
 }
 
-/** Goes through a whole file and gathers its problems, one part after the other, whatever is wrong with the others. */
-class Examination {
-  readonly #yaml: YamlSource;
-  readonly #source: Parameters<typeof readCookie>[1];
+/** Goes through a whole file, one part after the other, whatever is wrong with the others. */
+class BridgeExamination extends Examination {
+  readonly #file: string;
 
-  constructor(yaml: YamlSource, source: Parameters<typeof readCookie>[1]) {
-    this.#yaml = yaml;
-    this.#source = source;
+  constructor(yaml: YamlSource, surroundings: Surroundings) {
+    super(yaml, surroundings, keysAt);
+    this.#file = surroundings.file;
   }
 
   /** The configuration; without a meaning when there are problems. */
   config(): BridgeConfig | undefined {
-    let raw: unknown;
-    try {
-      raw = this.#yaml.value() ?? {};
-    } catch {
-      this.#add([], "Aliases (*name) are nested beyond measure in this file; write the values out.");
-      return undefined;
-    }
-    const file = this.#part(fileSchema, raw, []);
+    const raw = this.raw();
+    if (raw === undefined) return undefined;
+    const file = this.part(fileSchema, raw, []);
     const given = isRecord(raw) && isRecord(raw["clusters"]) ? raw["clusters"] : {};
     const list = isRecord(raw) && Array.isArray(raw["routes"]) ? (raw["routes"] as unknown[]) : [];
-    const epmdPort = this.#epmdPort();
+    const rules = isRecord(raw) && Array.isArray(raw["policy"]) ? (raw["policy"] as unknown[]) : [];
+    const epmdPort = this.epmdPort();
     const clusters: Record<string, ClusterOptions> = {};
     for (const [id, one] of Object.entries(given)) {
       if (!/^[A-Za-z][\w.-]*$/.test(id)) {
         const message = "cannot be the name of a cluster: a letter, then letters, digits, _, - and dots.";
-        this.#add(["clusters", id], message, "key");
+        this.add(["clusters", id], message, "key");
       }
       const cluster = this.#cluster(id, one, epmdPort);
       if (cluster !== undefined) clusters[id] = cluster;
     }
     const routes = list
-      .flatMap((one, i) => this.#part(routeSchema, one, ["routes", i]) ?? [])
+      .flatMap((one, i) => this.part(routeSchema, one, ["routes", i]) ?? [])
       .map(routeOptions);
+    const policy = rules
+      .flatMap((one, i) => this.part(ruleSchema, one, ["policy", i]) ?? [])
+      .map((rule) => ruleOptions(rule));
     if (isRecord(raw) && isRecord(raw["clusters"])) {
       checkMeaning({
         clusters: given,
         routes: list,
+        policy: rules,
         epmdPort,
-        isUnresolved: (path) => this.#yaml.isUnresolved(path),
-        add: (path, message, on) => this.#add(path, message, on),
+        isUnresolved: (path) => this.yaml.isUnresolved(path),
+        add: (path, message, on) => this.add(path, message, on),
       });
     }
     if (file === undefined) return undefined;
     const { log, shutdown } = file;
     return {
+      file: resolve(this.#file),
       clusters,
       routes,
+      policy,
+      policyMode: file.policy_mode,
+      watch: file.watch_config,
+      stateFile: file.state_file && resolve(dirname(this.#file), file.state_file),
+      fixed: fixedParts(given, clusters, { log, state: file.state_file }, epmdPort),
       log,
       shutdown: { drainSeconds: shutdown.drain_seconds },
     };
@@ -142,8 +162,8 @@ class Examination {
 
   #cluster(id: string, raw: unknown, epmdPort: number): ClusterOptions | undefined {
     const path: KeyPath = ["clusters", id];
-    const cookie = isRecord(raw) ? this.#cookie(raw["cookie"], [...path, "cookie"]) : undefined;
-    const cluster = this.#part(clusterSchema, raw, path);
+    const cookie = isRecord(raw) ? this.cookie(raw["cookie"], [...path, "cookie"]) : undefined;
+    const cluster = this.part(clusterSchema, raw, path);
     if (cluster === undefined || cookie === undefined) return undefined;
     const { host, port = epmdPort, register, embedded } = cluster.epmd ?? {};
     const ports = Object.entries(cluster.discovery?.ports ?? {});
@@ -165,61 +185,6 @@ class Examination {
       ...(cluster.tick_time === undefined ? {} : { tickTimeSeconds: cluster.tick_time }),
     };
   }
-
-  #cookie(raw: unknown, path: KeyPath): Cookie | undefined {
-    const given = v.safeParse(cookieSchema, raw);
-    if (!given.success || this.#yaml.isUnresolved(path) || this.#yaml.isUnresolved([...path, "file"]))
-      return undefined;
-    try {
-      return readCookie(given.output, this.#source);
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      this.#add(path, `is of no use. ${error.message}`);
-      return undefined;
-    }
-  }
-
-  /** epmd's port where the file says none. */
-  #epmdPort(): number {
-    try {
-      return epmdEnvironment({ ...this.#source.env }).port;
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      this.#add([], error.message);
-      return 0;
-    }
-  }
-
-  #part<S extends v.GenericSchema>(schema: S, value: unknown, path: KeyPath): v.InferOutput<S> | undefined {
-    const result = v.safeParse(schema, value);
-    if (result.success) return result.output;
-    for (const issue of result.issues) this.#issue(issue, path);
-    return undefined;
-  }
-
-  #issue(issue: v.BaseIssue<unknown>, start: KeyPath): void {
-    const path = [...start, ...(issue.path ?? []).map(({ key }) => key as string | number)];
-    const place = path.slice(0, -1);
-    const key = String(path.at(-1));
-    const known = keysAt(place) ?? [];
-    if (issue.type === "strict_object" && issue.expected === "never") {
-      const guess = nearest(key, known);
-      const hint =
-        guess === undefined ? `There are: ${known.join(", ")}.` : `Did you mean ${JSON.stringify(guess)}?`;
-      this.#add(path, `is not a key of this place. ${hint}`, "key");
-    } else if (issue.type === "strict_object" && issue.received === "undefined") {
-      this.#add(
-        place,
-        place.length === 0 ? `The file lacks the key ${key}.` : `lacks the key ${key}.`,
-        "key",
-      );
-    } else this.#add(path, path.length === 0 ? `The file ${issue.message}` : issue.message);
-  }
-
-  #add(path: KeyPath, message: string, on: "key" | "value" = "value"): void {
-    if (on === "value" && this.#yaml.isUnresolved(path)) return;
-    this.#yaml.problems.push(this.#yaml.problem(path, message, on));
-  }
 }
 
 function routeOptions(route: v.InferOutput<typeof routeSchema>): RouteOptions {
@@ -231,4 +196,19 @@ function routeOptions(route: v.InferOutput<typeof routeSchema>): RouteOptions {
     ...(route.as === undefined ? {} : { as: route.as }),
     ...(route.balance === undefined ? {} : { balance: route.balance }),
   };
+}
+
+function ruleOptions(rule: v.InferOutput<typeof ruleSchema>): PolicyRule {
+  const { from_nodes, to_nodes, max_bytes, rate, ...same } = rule;
+  return withoutUndefined({
+    ...same,
+    fromNodes: from_nodes,
+    toNodes: to_nodes,
+    maxBytes: max_bytes,
+    rate: rate && { perSecond: rate.per_second, burst: rate.burst ?? rate.per_second },
+  }) as unknown as PolicyRule;
+}
+
+function withoutUndefined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

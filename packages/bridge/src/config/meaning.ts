@@ -1,4 +1,5 @@
 import { isLongHost, isNodeName, nearest, parseNodeName } from "@isthmus/wire";
+import { checkPolicy } from "./policy-meaning.ts";
 import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema.ts";
 
@@ -6,6 +7,7 @@ import { isRecord } from "./schema.ts";
 export interface MeaningInput {
   readonly clusters: Readonly<Record<string, unknown>>;
   readonly routes: readonly unknown[];
+  readonly policy: readonly unknown[];
   /** epmd's port where the file says none. */
   readonly epmdPort: number;
   /** Whether nothing is known about the value at a path, for want of a variable. */
@@ -48,6 +50,12 @@ export function checkMeaning(input: MeaningInput): void {
   checkClashes(input, clusters);
   for (const [i, route] of input.routes.entries()) checkRoute(input, clusters, route, ["routes", i]);
   checkExports(input);
+  const ids = clusters.map(({ id }) => id);
+  input.policy.forEach((rule, i) => {
+    for (const side of ["from", "to"])
+      for (const place of texts(input, get(rule, side), ["policy", i, side])) checkCluster(input, ids, place);
+  });
+  checkPolicy(input);
 }
 
 /** All names of one cluster are long, or all are short; the bridge is not its own peer; nobody is named twice. */
@@ -144,13 +152,7 @@ function checkRoute(input: MeaningInput, clusters: readonly Cluster[], route: un
   const ids = clusters.map(({ id }) => id);
   for (const side of ["from", "to"]) {
     const [place] = texts(input, route[side], [...path, side]);
-    if (place === undefined || place.text === "" || ids.includes(place.text)) continue;
-    const guess = nearest(place.text, ids);
-    const hint = guess === undefined ? "" : ` did you mean ${JSON.stringify(guess)}?`;
-    add(
-      place.path,
-      `names no cluster of this file;${hint} There ${ids.length === 1 ? "is" : "are"}: ${ids.join(", ")}.`,
-    );
+    if (place !== undefined) checkCluster(input, ids, place);
   }
   if (typeof route["from"] === "string" && route["from"] === route["to"]) {
     add([...path, "to"], "is the cluster that the route comes from; a route leads into another one.");
@@ -162,6 +164,16 @@ function checkRoute(input: MeaningInput, clusters: readonly Cluster[], route: un
   if (exported !== undefined && OWN_NAMES.includes(exported.text)) {
     add(exported.path, "is a name that the bridge's own node has; export it under another one with as.");
   }
+}
+
+function checkCluster({ add }: MeaningInput, ids: readonly string[], { text, path }: Place): void {
+  if (text === "" || ids.includes(text)) return;
+  const guess = nearest(text, ids);
+  const hint = guess === undefined ? "" : ` did you mean ${JSON.stringify(guess)}?`;
+  add(
+    path,
+    `names no cluster of this file;${hint} There ${ids.length === 1 ? "is" : "are"}: ${ids.join(", ")}.`,
+  );
 }
 
 /** A name is exported to a cluster only once. */

@@ -1,5 +1,7 @@
 import { isIsthmusError, parseNodeName } from "@isthmus/wire";
 import * as v from "valibot";
+import { functionPattern } from "../policy/mfa.ts";
+import { OPERATIONS } from "../policy/operation.ts";
 import type { KeyPath } from "./problem.ts";
 
 // Each message is the rest of a sentence that begins with the key. What valibot says by itself is for programmers.
@@ -124,6 +126,54 @@ const route = {
 /** One route. */
 export const routeSchema = map(route);
 
+const clusterNames = v.lazy((input) => listOf(input, text("the name of a cluster")));
+const patterns = (what: string) => v.lazy((input) => listOf(input, registeredName(what)));
+
+/** A list of texts that may also be written as one text. Problems then stand where the text stands. */
+const listOf = (input: unknown, item: v.GenericSchema<unknown, string>) =>
+  Array.isArray(input)
+    ? v.pipe(v.array(item), v.minLength(1, "must name at least one."))
+    : v.pipe(
+        item,
+        v.transform((one) => [one]),
+      );
+
+const functionText = v.pipe(
+  text("a function: module:function/arity"),
+  v.rawCheck(({ dataset, addIssue }) => {
+    const compiled = dataset.typed ? functionPattern(dataset.value) : undefined;
+    if (typeof compiled === "string") addIssue({ message: compiled });
+  }),
+);
+
+const rate = {
+  per_second: whole("messages a second", 1, 1_000_000),
+  burst: v.optional(whole("messages", 1, 1_000_000)),
+};
+const rule = {
+  id: v.optional(v.pipe(text("a name for the log"), v.maxLength(100, "is longer than 100 characters."))),
+  action: oneOf("allow", "deny"),
+  from: v.optional(clusterNames),
+  to: v.optional(clusterNames),
+  from_nodes: v.optional(patterns("a pattern of node names")),
+  to_nodes: v.optional(patterns("a pattern of node names")),
+  names: v.optional(patterns("a pattern of registered names")),
+  pid: v.optional(v.pipe(flag, v.literal(true, "must be true, or not there."))),
+  rpc: v.optional(v.lazy((input) => listOf(input, functionText))),
+  operations: v.optional(
+    v.lazy((input) => listOf(input, oneOf("send", ...OPERATIONS) as v.GenericSchema<unknown, string>)),
+  ),
+  nodes: v.optional(v.lazy((input) => listOf(input, nodeName))),
+  balance: v.optional(oneOf("first_up", "round_robin")),
+  funs: v.optional(flag),
+  max_bytes: v.optional(whole("bytes", 1, 999_999_999)),
+  rate: v.optional(map(rate)),
+  audit: v.optional(flag),
+};
+
+/** One rule of the policy. */
+export const ruleSchema = map(rule);
+
 const log = {
   level: v.optional(oneOf("debug", "info", "warn", "error", "silent"), "info"),
   format: v.optional(oneOf("auto", "json", "pretty"), "auto"),
@@ -132,11 +182,15 @@ const shutdown = { drain_seconds: v.optional(whole("seconds", 0, 3600), 5) };
 const top = {
   clusters: v.custom<Record<string, unknown>>(isRecord, "must be a map of names to clusters."),
   routes: v.optional(v.array(v.unknown(), "must be a list of routes."), []),
+  policy: v.optional(v.array(v.unknown(), "must be a list of rules."), []),
+  policy_mode: v.optional(oneOf("enforce", "log"), "enforce"),
+  watch_config: v.optional(flag, false),
+  state_file: v.optional(text("the path of a file")),
   log: v.optional(map(log), {}),
   shutdown: v.optional(map(shutdown), {}),
 };
 
-/** The file; what is in `clusters` and `routes` is looked at one by one. */
+/** The file; what is in `clusters`, `routes` and `policy` is looked at one by one. */
 export const fileSchema = map(top);
 
 /** The keys that may stand in each place. `*` stands for any name or number. */
@@ -148,9 +202,13 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   "clusters.*.epmd": Object.keys(epmd),
   "clusters.*.discovery": Object.keys(discovery),
   "routes.*": Object.keys(route),
+  "policy.*": Object.keys(rule),
+  "policy.*.rate": Object.keys(rate),
   log: Object.keys(log),
   shutdown: Object.keys(shutdown),
 };
+/** Where any name or number may stand in the second place. */
+const LISTS: ReadonlySet<unknown> = new Set(["clusters", "routes", "policy"]);
 const PORTS = "clusters.*.discovery.ports";
 
 /** The keys that may stand in the map at `place`; undefined when it is none of ours. */
@@ -168,9 +226,7 @@ export function isShown(path: KeyPath): boolean {
 }
 
 function pattern(path: KeyPath): string {
-  return path
-    .map((key, i) => (i === 1 && (path[0] === "clusters" || path[0] === "routes") ? "*" : key))
-    .join(".");
+  return path.map((key, i) => (i === 1 && LISTS.has(path[0]) ? "*" : key)).join(".");
 }
 
 function hasControlCharacter(value: string): boolean {

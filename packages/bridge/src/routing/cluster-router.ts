@@ -1,12 +1,19 @@
 // Over 400 lines: one signal has to be followed from one cluster to the other in one place.
-import type { Connection, HiddenNode, SignalRouter } from "@isthmus/core";
+import type { Connection, HiddenNode, Process, SignalRouter } from "@isthmus/core";
 import { RewrittenBody, SIGNAL, type Signal, signalName, TermBody } from "@isthmus/core/channel";
-import { Atom, atom, Pid, Reference, TermReader } from "@isthmus/etf";
+import { Atom, atom, Pid, Reference } from "@isthmus/etf";
 import { IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { type Decision, REASONS, VERDICT } from "../policy/decision.ts";
+import { hasEvaluatedFun } from "../policy/funs.ts";
+import { ADDRESSED, OPERATION, OPERATIONS } from "../policy/operation.ts";
+import type { Decisions } from "../policy/policy.ts";
+import { isKernelPid, mayBeLoader } from "../policy/reserved-names.ts";
 import { IdentityIndex, type Standin } from "../translate/identity-index.ts";
 import { type Place, Translator } from "../translate/translator.ts";
+import type { Lane, RouterContext } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
-import type { Refusals } from "./refusals.ts";
+import { startIoSink } from "./io-sink.ts";
+import type { Refusal } from "./refusals.ts";
 import {
   type LinkEnd,
   type LinkRecord,
@@ -15,44 +22,18 @@ import {
   monitorKey,
   Relations,
 } from "./relations.ts";
+import { type Described, REX, RemoteCalls } from "./remote-calls.ts";
+import { COMPRESSED, isOwn, operationOf, requestMonitor, runsSomething } from "./signal-operation.ts";
 
-/** Longer argument lists are not looked into, only to say in the log what was refused. */
-const MAX_SHOWN_ARGUMENTS = 16 * 1024;
+export { DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./context.ts";
+
 const NOPROC = new TermBody().of(atom("noproc"));
-const NOCONNECTION = new TermBody().of(atom("noconnection"));
-
-/** What the routers of one bridge share. */
-export interface RouterContext {
-  readonly refusals: Refusals;
-  readonly relations: Map<Connection, Relations>;
-  readonly limits: RouterLimits;
-  /** See {@link firstIndex}. */
-  readonly firstIndex: number;
-}
-
-/** Bounds of what the bridge remembers. */
-export interface RouterLimits {
-  /** Node incarnations of other clusters that one cluster may be told of. @default 65536 */
-  readonly maxIdentities: number;
-  /** Links and monitors of one connection. @default 1000000 */
-  readonly maxRelations: number;
-  /** Bytes that may wait for one cluster's nodes to be connected. @default 64 MiB */
-  readonly maxWaitingBytes: number;
-}
-
-export const DEFAULT_ROUTER_LIMITS: RouterLimits = {
-  maxIdentities: 65_536,
-  maxRelations: 1_000_000,
-  maxWaitingBytes: 64 * 1024 * 1024,
-};
-
-/** The way from one cluster into another. Reused for every signal. */
-interface Lane {
-  readonly to: ClusterRouter;
-  readonly translator: Translator;
-  readonly body: RewrittenBody;
-  readonly token: RewrittenBody;
-}
+const NO_CONNECTION = atom("noconnection");
+const NOCONNECTION = new TermBody().of(NO_CONNECTION);
+/** In the place of a reason that may not cross. */
+const REFUSED = new TermBody().of(atom("refused"));
+/** What a caller sees of a limit. */
+const SYSTEM_LIMIT = new TermBody().of(atom("system_limit"));
 
 /** Plain counters, read by whoever wants to show them. */
 export interface RouterCounters {
@@ -80,9 +61,16 @@ export class ClusterRouter implements SignalRouter, Place {
   readonly #exports = new Map<Atom, ExportedName<ClusterRouter>>();
   readonly #intercepted = new Map<Atom, Interceptor>();
   readonly #lanes = new Map<Place, Lane>();
+  readonly #joined = new Set<ClusterRouter>();
+  readonly #calls: RemoteCalls;
+  #ioSink: Process | undefined;
+  /** Whether a node of this cluster is connected. */
+  readonly isUp = (node: Atom): boolean => this.node.connection(node) !== undefined;
   #node: HiddenNode | undefined;
   #waitingBytes = 0;
   #unlinkId = 0;
+  /** Why the last signal was refused. */
+  #lastVerdict: number = VERDICT.ALLOWED;
 
   /** @param nodeName the bridge's own node name in this cluster */
   constructor(id: string, nodeName: string, context: RouterContext) {
@@ -90,6 +78,22 @@ export class ClusterRouter implements SignalRouter, Place {
     this.self = atom(nodeName);
     this.#context = context;
     this.index = new IdentityIndex<Place>(this.self, context.firstIndex, context.limits.maxIdentities);
+    this.#calls = new RemoteCalls({
+      id,
+      context,
+      lane: (to) => this.#lane(to),
+      back: (from) => from.#lane(this),
+      full: (relations) => this.#full(relations),
+      watch: (...args) => this.#watch(...args),
+      remember: (...args) => this.#remember(...args),
+      endFormer: (source, signal) => this.#demonitorFormer(source, signal),
+      later: (...args) => this.#later(...args),
+      carried: (source, target) => this.#carried(source, target),
+      undeliverable: () => void this.counters.undeliverable++,
+      refuse: (source, signal, target) => this.#refuse(source, signal, target),
+      described: (source, operation, lane) => this.#described(source, operation, lane),
+      notCarried: (error) => this.#notCarried(error),
+    });
   }
 
   /** The bridge's creation in this cluster; 0, which no process has, until the node is there. */
@@ -102,21 +106,44 @@ export class ClusterRouter implements SignalRouter, Place {
     return this.#node;
   }
 
+  /** The group leader of functions that processes of other clusters run here. */
+  get ioSink(): Process {
+    if (this.#ioSink?.alive !== true) this.#ioSink = startIoSink(this.node);
+    return this.#ioSink;
+  }
+
   /** Must be called before any signal comes. */
   attach(node: HiddenNode): void {
     this.#node = node;
   }
 
-  /** Lets processes of this cluster and of `other` answer each other. Both directions, once per pair. */
-  join(other: ClusterRouter): void {
-    this.#lane(other);
-    other.#lane(this);
+  /**
+   * Takes the names of other clusters that this one may use, in the place of those it had, and the rules in
+   * {@link RouterContext.policy}. Links, monitors and connections stay; a name that is the same as before keeps its
+   * callers at their nodes.
+   */
+  configure(names: readonly ExportedName<ClusterRouter>[]): void {
+    const before = new Map(this.#exports);
+    this.#exports.clear();
+    for (const name of names) {
+      const same = before.get(name.as);
+      this.#exports.set(name.as, same?.equals(name) ? same : name);
+    }
+    for (const other of this.#joined) this.#context.policy.join(this.id, other.id);
+    this.#renewGates();
   }
 
-  /** Makes a process of another cluster available under a name. Joins the two clusters. */
-  export(name: ExportedName<ClusterRouter>): void {
-    this.join(name.target);
-    this.#exports.set(name.as, name);
+  /** Lets processes of this cluster and of `other` address each other by pid, as a route does, whatever is configured. */
+  join(other: ClusterRouter): void {
+    this.#joined.add(other);
+    other.#joined.add(this);
+    this.#context.policy.join(this.id, other.id);
+    this.#renewGates();
+    other.#renewGates();
+  }
+
+  #renewGates(): void {
+    for (const lane of this.#lanes.values()) lane.gate = this.#context.policy.gate(this.id, lane.to.id);
   }
 
   /** Hands every message to the registered name `name` to `interceptor`, undecoded; monitors of it see it alive. */
@@ -129,23 +156,20 @@ export class ClusterRouter implements SignalRouter, Place {
   route(source: Connection, signal: Signal): boolean {
     const to = signal.to;
     if (to instanceof Atom) return this.#routeName(source, signal, to);
-    if (to === undefined) {
-      if (signal.kind === SIGNAL.SPAWN_REQUEST) this.#refuseSpawn(source, signal);
-      return false;
-    }
+    if (to === undefined) return signal.kind === SIGNAL.SPAWN_REQUEST && this.#calls.route(source, signal);
     if (to.node !== this.self || to.creation === this.creation) return false;
     const standin = this.index.get(to.creation);
     if (standin === undefined) {
       this.#answer(source, signal, to, NOPROC);
       return true;
     }
-    const lane = this.#lanes.get(standin.place);
-    if (lane === undefined || signal.kind === SIGNAL.GROUP_LEADER) {
-      this.#refuse(source, signal, `a process of ${standin.origin.node.text}`);
-      this.#answer(source, signal, to, NOPROC);
+    if (signal.kind === SIGNAL.SPAWN_REPLY) {
+      this.#calls.reply(source, signal);
       return true;
     }
-    this.#routeProcess(source, signal, to, standin, lane);
+    const lane = this.#lane(standin.place as ClusterRouter);
+    if (this.#admitsProcess(source, signal, to, standin, lane))
+      this.#routeProcess(source, signal, to, standin, lane);
     return true;
   }
 
@@ -179,6 +203,9 @@ export class ClusterRouter implements SignalRouter, Place {
         monitor.watched.signals.demonitor(monitor.watcherThere, monitor.target, monitor.refThere);
       }
     }
+    for (const { asking, caller, ref } of own.spawns.values()) {
+      if (asking.closeReason === undefined) asking.signals.spawnReply(ref, caller, 0, NO_CONNECTION);
+    }
     for (const held of own.held) held.resume();
     for (const other of relations.values()) other.held.delete(connection);
   }
@@ -200,21 +227,30 @@ export class ClusterRouter implements SignalRouter, Place {
       return true;
     }
     const exported = this.#exports.get(name);
+    if (exported === undefined && name === REX && this.#context.policy.mayRun(this.id)) {
+      return this.#calls.routeRex(source, signal);
+    }
     if (exported === undefined) {
-      if (signal.kind !== SIGNAL.DEMONITOR && this.node.processes.whereis(name) === undefined) {
+      if (signal.kind === SIGNAL.DEMONITOR) return this.#demonitorFormer(source, signal);
+      if (this.node.processes.whereis(name) === undefined || runsSomething(signal))
         this.#refuse(source, signal, name.text);
-      }
       return false;
     }
     const caller = signal.from;
     if (!(caller instanceof Pid)) return true;
-    const lane = this.#lanes.get(exported.target)!;
+    const lane = this.#lane(exported.target);
     if (signal.kind === SIGNAL.DEMONITOR) {
       this.#demonitorName(source, signal, exported, lane);
       return true;
     }
     const there = exported.target.node;
-    const node = exported.pick(caller, (candidate) => there.connection(candidate) !== undefined);
+    const node = exported.pick(caller, exported.target.isUp);
+    const decisions = lane.gate.name(exported.name, source.peer, node);
+    const operation = operationOf(signal, ADDRESSED.NAME);
+    if (!this.#admits(source, signal, lane, decisions, operation, name)) {
+      this.#answerRefused(source, signal, name, operation, lane, exported.nodes);
+      return true;
+    }
     const connection = there.connection(node);
     if (connection === undefined) {
       // what is sent after the monitor must find the same node
@@ -263,9 +299,9 @@ export class ClusterRouter implements SignalRouter, Place {
     target: Connection,
     name: Atom,
   ): void {
-    const lane = this.#lanes.get(to);
+    const lane = this.#lane(to);
     const from = signal.from;
-    if (lane === undefined || !(from instanceof Pid)) return;
+    if (!(from instanceof Pid)) return;
     try {
       target.signals.sendName(
         lane.translator.pid(from),
@@ -304,6 +340,158 @@ export class ClusterRouter implements SignalRouter, Place {
         if (record !== undefined) this.#endMonitor(record);
       });
     }
+  }
+
+  /** Ends a monitor of a name that was exported when it was made. */
+  #demonitorFormer(source: Connection, signal: Signal): boolean {
+    for (const lane of this.#lanes.values()) {
+      const key = monitorKey(lane.translator.reference(signal.ref!));
+      for (const { watched } of this.#context.relations.values()) {
+        const record = watched.get(key);
+        if (record === undefined || record.watching !== source || record.shown !== signal.to) continue;
+        this.#endMonitor(record);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  // ---- the policy
+
+  /** Judges what is for a process of another cluster; answers for it when that may not be. */
+  #admitsProcess(
+    source: Connection,
+    signal: Signal,
+    to: Pid | Reference,
+    standin: Standin<Place>,
+    lane: Lane,
+  ): boolean {
+    const operation = operationOf(signal, addressing(to));
+    // the ends of links and monitors follow from those that there are
+    if (operation === undefined) return true;
+    const { node } = standin.origin;
+    const target = lane.to.node.connection(node);
+    if (
+      to instanceof Pid &&
+      operation !== OPERATION.REPLY &&
+      operation !== OPERATION.MONITOR &&
+      isKernelPid(to.id, to.serial, target?.hidden ?? false)
+    ) {
+      this.#lastVerdict = VERDICT.DENIED;
+      this.#context.refusals.record({
+        ...this.#described(source, operation, lane),
+        target: `a process of OTP on ${node.text}`,
+        rule: "default:kernel",
+      });
+    } else if (this.#admits(source, signal, lane, lane.gate.pid(source.peer, node), operation, node)) {
+      return true;
+    }
+    this.#answerRefused(source, signal, to, operation, lane, [node]);
+    return false;
+  }
+
+  /** Whether a rule lets a signal pass. Makes no objects when it does. */
+  #admits(
+    source: Connection,
+    signal: Signal,
+    lane: Lane,
+    decisions: Decisions,
+    operation: number | undefined,
+    target: Atom,
+  ): boolean {
+    // what no rule can allow: it is answered later as what it is
+    if (operation === undefined) return true;
+    const decision = operation === COMPRESSED ? undefined : decisions[operation]!;
+    let verdict: number = VERDICT.DENIED;
+    if (decision !== undefined) {
+      // links and monitors are no messages
+      verdict = signal.bodyEnd > 0 ? decision.judge(signal.bodyEnd - signal.bodyStart) : bare(decision);
+      if (
+        verdict === VERDICT.ALLOWED &&
+        !decision.funs &&
+        hasEvaluatedFun(signal.bytes, signal.bodyStart, signal.bodyEnd)
+      ) {
+        verdict = VERDICT.FUN;
+      }
+      if (verdict === VERDICT.ALLOWED) {
+        decision.allowed++;
+        if (decision.audit)
+          this.#context.refusals.allow(this.#audited(source, operation!, lane, target, decision.rule));
+        return true;
+      }
+      decision.refused++;
+    }
+    const audited = this.#audited(source, operation, lane, target, decision?.rule ?? "default:compressed");
+    const refusal = verdict === VERDICT.DENIED ? audited : { ...audited, reason: REASONS[verdict]! };
+    this.#lastVerdict = verdict;
+    // what was never carried is not carried for a trial either
+    if (
+      this.#context.policy.mode === "log" &&
+      decision !== undefined &&
+      operation !== OPERATION.GROUP_LEADER
+    ) {
+      this.#context.refusals.note(refusal);
+      return true;
+    }
+    this.#context.refusals.record(refusal);
+    return false;
+  }
+
+  #audited(source: Connection, operation: number, lane: Lane, target: Atom, rule: string): Refusal {
+    const shown = target.text.includes("@") ? `a process of ${target.text}` : target.text;
+    return { ...this.#described(source, operation, lane), target: shown, rule };
+  }
+
+  #described(source: Connection, operation: number, lane: Lane): Described {
+    return {
+      cluster: this.id,
+      to: lane.to.id,
+      node: source.peer.text,
+      operation: OPERATIONS[operation] ?? "compressed",
+    };
+  }
+
+  /** Nobody waits for the answer to what was refused: monitors and links end, and those of a refused request. */
+  #answerRefused(
+    source: Connection,
+    signal: Signal,
+    to: Pid | Reference | Atom,
+    operation: number | undefined,
+    lane: Lane,
+    nodes: readonly Atom[],
+  ): void {
+    this.#answer(source, signal, to, NOPROC);
+    if (signal.kind !== SIGNAL.SEND) return;
+    const ref = requestMonitor(signal, operation);
+    if (ref === undefined) return;
+    const limit = this.#lastVerdict === VERDICT.TOO_LARGE || this.#lastVerdict === VERDICT.TOO_MANY;
+    const key = monitorKey(lane.translator.reference(ref));
+    for (const node of nodes) {
+      const target = lane.to.node.connection(node);
+      const record = target && this.#context.relations.get(target)?.watched.get(key);
+      if (record === undefined || record.watching !== source) continue;
+      this.#endMonitor(record);
+      source.signals.down(record.shown, record.watcher, record.ref, limit ? SYSTEM_LIMIT : NOPROC);
+      return;
+    }
+  }
+
+  /** A reason that goes to another cluster: without code in it, unless the policy lets that pass. */
+  #reason(source: Connection, signal: Signal, lane: Lane, node: Atom): TermBody | RewrittenBody {
+    if (
+      hasEvaluatedFun(signal.bytes, signal.bodyStart, signal.bodyEnd) &&
+      this.#context.policy.mode === "enforce" &&
+      !lane.gate.pid(source.peer, node)[OPERATION.REPLY]!.funs
+    ) {
+      this.#context.refusals.record({
+        ...this.#described(source, OPERATION.REPLY, lane),
+        target: `a process of ${node.text}`,
+        rule: "default:funs",
+        reason: REASONS[VERDICT.FUN]!,
+      });
+      return REFUSED;
+    }
+    return lane.body.of(signal);
   }
 
   // ---- to a process
@@ -390,6 +578,10 @@ export class ClusterRouter implements SignalRouter, Place {
       case SIGNAL.EXIT:
         this.#exit(source, signal, to, lane);
         return;
+      case SIGNAL.GROUP_LEADER:
+        target.signals.groupLeader(lane.translator.pid(signal.groupLeader!), process);
+        this.#carried(source, target);
+        return;
       default:
         this.counters.undeliverable++;
     }
@@ -427,10 +619,29 @@ export class ClusterRouter implements SignalRouter, Place {
     const there = this.#context.relations.get(watched);
     const here = this.#context.relations.get(source);
     if (here === undefined || there === undefined) return;
+    // with the reference of another node it would take that one's monitor away
+    if (!isOwn(source, ref)) {
+      this.counters.undeliverable++;
+      return;
+    }
     if (this.#full(here) || this.#full(there)) {
       this.#answer(source, signal, shown, NOCONNECTION);
       return;
     }
+    this.#watch(source, watcher, ref, shown, target, by, lane, watched);
+    this.#carried(source, watched);
+  }
+
+  #watch(
+    source: Connection,
+    watcher: Pid,
+    ref: Reference,
+    shown: Pid | Atom,
+    target: Pid | Atom,
+    by: ExportedName<ClusterRouter> | undefined,
+    lane: Lane,
+    watched: Connection,
+  ): void {
     const watcherThere = lane.translator.pid(watcher);
     const refThere = lane.translator.reference(ref);
     const key = monitorKey(refThere);
@@ -447,10 +658,9 @@ export class ClusterRouter implements SignalRouter, Place {
       by,
     };
     watched.signals.monitor(watcherThere, target, refThere);
-    here.watching.add(record);
-    there.watched.set(key, record);
+    this.#context.relations.get(source)?.watching.add(record);
+    this.#context.relations.get(watched)?.watched.set(key, record);
     by?.hold(watcher, watched.peer);
-    this.#carried(source, watched);
   }
 
   /** The watcher took its monitor back. */
@@ -467,7 +677,8 @@ export class ClusterRouter implements SignalRouter, Place {
       this.counters.undeliverable++;
       return;
     }
-    record.watching.signals.down(record.shown, record.watcher, record.ref, lane.body.of(signal));
+    const reason = this.#reason(source, signal, lane, record.watching.peer);
+    record.watching.signals.down(record.shown, record.watcher, record.ref, reason);
     this.#forget(record);
     this.#carried(source, record.watching);
   }
@@ -495,18 +706,24 @@ export class ClusterRouter implements SignalRouter, Place {
       this.#answer(source, signal, to, NOCONNECTION);
       return;
     } else {
-      const far = linkKey(process, fromThere);
-      const record: LinkRecord = {
-        ends: [
-          { connection: source, own: from, other: to, key, unlinking: undefined },
-          { connection: target, own: process, other: fromThere, key: far, unlinking: undefined },
-        ],
-      };
-      here.links.set(key, record);
-      there.links.set(far, record);
+      this.#remember(source, from, to, target, process, fromThere);
     }
     target.signals.link(fromThere, process);
     this.#carried(source, target);
+  }
+
+  /** A link of `from`, of whom the other is `to`, with `process`, of whom the other is `fromThere`. */
+  #remember(source: Connection, from: Pid, to: Pid, target: Connection, process: Pid, fromThere: Pid): void {
+    const key = linkKey(from, to);
+    const far = linkKey(process, fromThere);
+    const record: LinkRecord = {
+      ends: [
+        { connection: source, own: from, other: to, key, unlinking: undefined },
+        { connection: target, own: process, other: fromThere, key: far, unlinking: undefined },
+      ],
+    };
+    this.#context.relations.get(source)?.links.set(key, record);
+    this.#context.relations.get(target)?.links.set(far, record);
   }
 
   #unlink(source: Connection, signal: Signal, to: Pid): void {
@@ -550,7 +767,8 @@ export class ClusterRouter implements SignalRouter, Place {
       return;
     }
     const far = otherEnd(record, nearEnd(record, source, key));
-    far.connection.signals.exit(far.other, far.own, lane.body.of(signal), lane.token.tokenOf(signal));
+    const reason = this.#reason(source, signal, lane, far.connection.peer);
+    far.connection.signals.exit(far.other, far.own, reason, lane.token.tokenOf(signal));
     // while an unlink is under way its acknowledgement is still to come
     if (far.unlinking === undefined) this.#forgetLink(record);
     this.#carried(source, far.connection);
@@ -602,16 +820,13 @@ export class ClusterRouter implements SignalRouter, Place {
   }
 
   #refuse(source: Connection, signal: Signal, target: string): void {
+    const operation = operationOf(signal, ADDRESSED.NAME);
     this.#context.refusals.record({
       cluster: this.id,
       node: source.peer.text,
-      operation: signalName(signal.kind),
+      operation: (operation !== undefined && OPERATIONS[operation]) || signalName(signal.kind),
       target,
     });
-  }
-
-  #refuseSpawn(source: Connection, signal: Signal): void {
-    this.#refuse(source, signal, spawnTarget(signal));
   }
 
   /** A limit was met: the message is lost and counted. A malformed one is the sender's fault and closes its connection. */
@@ -675,23 +890,21 @@ export class ClusterRouter implements SignalRouter, Place {
       translator,
       body: new RewrittenBody(translator),
       token: new RewrittenBody(translator),
+      gate: this.#context.policy.gate(this.id, to.id),
     };
     this.#lanes.set(to, lane);
     return lane;
   }
 }
 
-/** What a spawn request would run; for `erpc` and `rpc` the function that they would call. */
-function spawnTarget(signal: Signal): string {
-  const asked = `${signal.module?.text}:${signal.function?.text}/${signal.arity}`;
-  if (signal.module?.text !== "erpc" || signal.bodyEnd - signal.bodyStart > MAX_SHOWN_ARGUMENTS) return asked;
-  const reader = new TermReader();
-  reader.reset(signal.bytes, signal.bodyStart, signal.bodyEnd, signal.atomRefs);
-  const args = reader.term();
-  // execute_call has a reference before module, function and arguments; execute_cast has not
-  const [module, fun, list] = Array.isArray(args) ? args.slice(-3) : [];
-  if (!(module instanceof Atom && fun instanceof Atom && Array.isArray(list))) return asked;
-  return `${module.text}:${fun.text}/${list.length}`;
+function addressing(to: Pid | Reference): number {
+  if (to instanceof Reference) return ADDRESSED.ALIAS;
+  return mayBeLoader(to.id, to.serial) ? ADDRESSED.LOADER : ADDRESSED.PID;
+}
+
+/** For signals that no limits are about. */
+function bare(decision: Decision): number {
+  return decision.allows ? VERDICT.ALLOWED : VERDICT.DENIED;
 }
 
 /** Signals that make a BEAM connect to the node they are for. */

@@ -28,6 +28,18 @@ export class ExportedName<Target extends object> {
     this.balance = balance;
   }
 
+  /** Whether `other` leads from the same name to the same process in the same way. */
+  equals(other: ExportedName<Target>): boolean {
+    return (
+      this.as === other.as &&
+      this.target === other.target &&
+      this.name === other.name &&
+      this.balance === other.balance &&
+      this.nodes.length === other.nodes.length &&
+      this.nodes.every((node, i) => node === other.nodes[i])
+    );
+  }
+
   /**
    * The node for a signal of `caller`: the one it is held to, else the first that is up (or the next in turn that
    * is), else the first of the list (or the next in turn), which is then dialed.

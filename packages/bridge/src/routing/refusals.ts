@@ -2,23 +2,45 @@ import type { Clock, Logger } from "@isthmus/wire";
 
 /** What was asked for and not allowed. */
 export interface Refusal {
+  /** The cluster that asked. */
   readonly cluster: string;
+  /** The cluster that it was for, when that is known. */
+  readonly to?: string;
   /** The node that asked. */
   readonly node: string;
-  /** `send`, `monitor`, `link`, `spawn`, `exit2`, `group_leader`. */
+  /** `call`, `cast`, `info`, `reply`, `io`, `system`, `spawn`, `monitor`, `link`, `exit`, `group_leader`. */
   readonly operation: string;
   /** The registered name, the function, or the process asked for. */
   readonly target: string;
+  /** The rule that decided; none where there is no route. */
+  readonly rule?: string;
+  /** What the rule had against it, when that is not the signal as such. */
+  readonly reason?: string;
 }
 
 /** Each refusal of one kind is logged at once, then at most this often, with how many there were. */
 const REPEAT_MS = 30_000;
-/** Kinds of refusals that are told apart; a peer that makes up names must not fill the memory. */
+/** Kinds that are told apart; a peer that makes up names must not fill the memory. */
 const MAX_KINDS = 1000;
 
-/** Counts and logs what the policy refuses, so that a missing route is easy to find and an attack cannot flood the log. */
+/** What is logged, and how. */
+const OUTCOMES = {
+  refused: { level: "warn", message: "refused: no route allows it", ruled: "refused by the policy" },
+  /** `policy_mode: log` */
+  noted: { level: "warn", message: "would be refused", ruled: "would be refused by the policy" },
+  /** `audit: true` */
+  allowed: { level: "info", message: "allowed", ruled: "allowed by the policy" },
+} as const;
+
+/**
+ * The audit log: counts and logs what the policy refuses, so that a missing route is easy to find and an attack cannot
+ * flood the log. Of a message nothing is said but its kind.
+ */
 export class Refusals {
+  /** Refused signals. */
   total = 0;
+  /** Signals that were carried only because of `policy_mode: log`. */
+  noted = 0;
   readonly #kinds = new Map<string, { since: number; count: number }>();
   readonly #logger: Logger;
   readonly #clock: Clock;
@@ -28,9 +50,25 @@ export class Refusals {
     this.#clock = clock;
   }
 
+  /** A signal that was not carried. */
   record(refusal: Refusal): void {
     this.total++;
-    const kind = `${refusal.cluster} ${refusal.operation} ${refusal.target}`;
+    this.#log("refused", refusal);
+  }
+
+  /** A signal that was carried although a rule refuses it. */
+  note(refusal: Refusal): void {
+    this.noted++;
+    this.#log("noted", refusal);
+  }
+
+  /** A signal that a rule with `audit` allowed. */
+  allow(signal: Refusal): void {
+    this.#log("allowed", signal);
+  }
+
+  #log(outcome: keyof typeof OUTCOMES, refusal: Refusal): void {
+    const kind = `${outcome} ${refusal.cluster} ${refusal.to} ${refusal.rule} ${refusal.reason} ${refusal.operation} ${refusal.target}`;
     const now = this.#clock.now();
     const seen = this.#kinds.get(kind);
     if (seen !== undefined && now - seen.since < REPEAT_MS) {
@@ -43,13 +81,14 @@ export class Refusals {
     }
     this.#kinds.delete(kind);
     this.#kinds.set(kind, { since: now, count: 1 });
-    this.#logger.warn(
+    const { level, message, ruled } = OUTCOMES[outcome];
+    this.#logger[level](
       {
         ...refusal,
         ...(seen !== undefined && seen.count > 1 ? { repeated: seen.count } : {}),
-        total: this.total,
+        total: outcome === "noted" ? this.noted : this.total,
       },
-      "refused: no route allows it",
+      refusal.rule === undefined ? message : ruled,
     );
   }
 }

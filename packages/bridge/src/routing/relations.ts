@@ -38,6 +38,19 @@ export interface LinkRecord {
   readonly ends: readonly [LinkEnd, LinkEnd];
 }
 
+/** A request to run a function that waits for its reply. */
+export interface SpawnRecord {
+  readonly asking: Connection;
+  /** The caller and its reference as its own node knows them. */
+  readonly caller: Pid;
+  readonly ref: Reference;
+  /** The same as the asked node knows them. */
+  readonly callerThere: Pid;
+  readonly refThere: Reference;
+  /** How the caller's node knows a process of the asked one. */
+  readonly show: (made: Pid) => Pid;
+}
+
 /** What must be told to others when a connection is lost. */
 export class Relations {
   /** Links with a process of this node at one end, by {@link linkKey}. */
@@ -46,11 +59,13 @@ export class Relations {
   readonly watched = new Map<string, MonitorRecord>();
   /** Monitors that processes of this node hold. */
   readonly watching = new Set<MonitorRecord>();
+  /** Requests that this node has not replied to, by {@link monitorKey}. */
+  readonly spawns = new Map<string, SpawnRecord>();
   /** Connections that do not read because this one cannot take more. */
   readonly held = new Set<Connection>();
 
   get size(): number {
-    return this.links.size + this.watched.size + this.watching.size;
+    return this.links.size + this.watched.size + this.watching.size + this.spawns.size;
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { inspect } from "node:util";
 import { Cookie } from "@isthmus/dist-handshake";
 import { isIsthmusError, parseNodeName } from "@isthmus/wire";
@@ -49,8 +50,13 @@ function small(from: string, to: string): string {
 
 describe("a configuration", () => {
   it("needs little", () => {
-    const { clusters, ...rest } = parse(SMALL);
+    const { clusters, file, fixed, ...rest } = parse(SMALL);
+    expect(file).toBe(resolve("isthmus.yaml"));
+    expect(fixed.size).toBeGreaterThan(0);
     expect(rest).toEqual({
+      policy: [],
+      policyMode: "enforce",
+      watch: false,
       routes: [{ from: "shop", to: "billing", name: "orders", nodes: ["billing1@10.0.1.21"] }],
       log: { level: "info", format: "auto" },
       shutdown: { drainSeconds: 5 },
@@ -111,6 +117,78 @@ shutdown: { drain_seconds: 0 }
     ]);
     expect(config.log).toEqual({ level: "debug", format: "json" });
     expect(config.shutdown).toEqual({ drainSeconds: 0 });
+  });
+
+  it("may have rules, with one text wherever there is a list", () => {
+    const { policy, policyMode, watch } = parse(`${SMALL}
+policy:
+  - { id: first, action: deny, from: shop, from_nodes: ["shop1@*"], to_nodes: b*, names: orders, operations: cast }
+  - { action: allow, pid: true, operations: [exit, send], funs: true, audit: true }
+  - { action: allow, from: [shop], to: billing, rpc: "orders:lookup/1", nodes: billing1@10.0.1.21, balance: round_robin }
+  - { action: allow, names: ["*"], max_bytes: "1000", rate: { per_second: 10 } }
+  - { action: deny }
+policy_mode: log
+watch_config: true
+`);
+    expect({ policyMode, watch }).toEqual({ policyMode: "log", watch: true });
+    expect(policy).toEqual([
+      {
+        id: "first",
+        action: "deny",
+        from: ["shop"],
+        fromNodes: ["shop1@*"],
+        toNodes: ["b*"],
+        names: ["orders"],
+        operations: ["cast"],
+      },
+      { action: "allow", pid: true, operations: ["exit", "send"], funs: true, audit: true },
+      {
+        action: "allow",
+        from: ["shop"],
+        to: ["billing"],
+        rpc: ["orders:lookup/1"],
+        nodes: ["billing1@10.0.1.21"],
+        balance: "round_robin",
+      },
+      { action: "allow", names: ["*"], maxBytes: 1000, rate: { perSecond: 10, burst: 10 } },
+      { action: "deny" },
+    ]);
+  });
+
+  it.each([
+    ["{ action: maybe }", "policy[0].action: must be allow or deny."],
+    ["{ names: x }", "policy[0]: lacks the key action."],
+    ["{ action: deny, name: x }", 'policy[0].name: is not a key of this place. Did you mean "names"?'],
+    ["{ action: deny, operations: [call, cal] }", "policy[0].operations[1]: must be send, call"],
+    ["{ action: deny, operations: [] }", "policy[0].operations: must name at least one."],
+    ["{ action: deny, from: shp }", 'policy[0].from: names no cluster of this file; did you mean "shop"?'],
+    ["{ action: deny, to: [billing, nobody] }", "policy[0].to[1]: names no cluster of this file;"],
+    ["{ action: deny, pid: false }", "policy[0].pid: must be true, or not there."],
+    [
+      "{ action: deny, names: x, pid: true }",
+      "policy[0].pid: and names are both given; make two rules of it.",
+    ],
+    ["{ action: allow }", "policy[0]: lacks what it allows: names, pid or rpc."],
+    ["{ action: deny, max_bytes: 5 }", "policy[0].max_bytes: has no meaning where nothing is allowed"],
+    ["{ action: allow, names: x, nodes: a@10.0.0.1 }", "policy[0].nodes: is for rules about rpc;"],
+    ["{ action: allow, to: billing, rpc: 'm:f/1' }", "policy[0]: lacks the key nodes: which nodes run"],
+    ["{ action: allow, rpc: 'm:f/1', nodes: a@10.0.0.1 }", "policy[0]: must have one cluster in to"],
+    ["{ action: deny, rpc: 'm' }", "policy[0].rpc: must be module:function/arity"],
+    [
+      "{ action: allow, to: billing, rpc: ['m:f/1', 'erlang:apply/3'], nodes: a@10.0.0.1 }",
+      "policy[0].rpc[1]: would let everything be run: erlang:apply calls whatever it is given.",
+    ],
+    [
+      "{ action: allow, pid: true, rate: { per_second: 0 } }",
+      "policy[0].rate.per_second: must be messages a second",
+    ],
+    ["{ action: allow, pid: true, rate: { burst: 5 } }", "policy[0].rate: lacks the key per_second."],
+    ["{ id: a, action: deny }\n  - { id: a, action: deny }", "policy[1].id: is the id of policy[0] too"],
+    ["deny", "policy[0]: must be a map: keys with values."],
+  ])("says what is wrong with the rule %s", (rule, expected) => {
+    const { problems } = problemsOf(`${SMALL}policy:\n  - ${rule}\n`);
+    expect(problems.map((problem) => problem.replace(/^\d+:\d+ /, "")).join("\n")).toContain(expected);
+    expect(problems.length).toBe(1);
   });
 
   it("knows static ports, and asks epmd for the others on the port of the cluster", async () => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { type BridgeConfig, parseConfig } from "../../src/config/config.ts";
 import { CONFIG_ERROR_CODES } from "../../src/config/errors.ts";
 import { keysAt } from "../../src/config/schema.ts";
+import { OPERATIONS } from "../../src/policy/operation.ts";
 
 const page = readFileSync(new URL("../../../../docs/configuration.md", import.meta.url), "utf8");
 const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, block]) => block!);
@@ -43,6 +44,7 @@ describe("the documentation of the configuration", () => {
     ["clusters", ["clusters", "x", "discovery"]],
     ["clusters", ["clusters", "x", "cookie"]],
     ["routes", ["routes", 0]],
+    ["policy", ["policy", 0]],
     ["log", ["log"]],
     ["shutdown", ["shutdown"]],
   ])("explains in %s every key of %j", (chapter, place) => {
@@ -58,7 +60,8 @@ describe("the documentation of the configuration", () => {
   });
 
   it("gives the defaults that hold", () => {
-    const { clusters: all, routes, log, shutdown } = parse(blocks[0]!);
+    const { clusters: all, routes, policy, policyMode, watch, log, shutdown } = parse(blocks[0]!);
+    expect({ policy, policyMode, watch }).toEqual({ policy: [], policyMode: "enforce", watch: false });
     expect(all["shop"]).toMatchObject({
       listen: { port: 0 },
       epmd: { host: "127.0.0.1", port: 4369 },
@@ -69,6 +72,18 @@ describe("the documentation of the configuration", () => {
       shutdown: { drainSeconds: 5 },
     });
     expect(routes.length).toBe(1);
+  });
+
+  it("explains every key that stands alone", () => {
+    for (const key of keysAt([])!) {
+      expect(page).toMatch(
+        key.includes("_") ? new RegExp(`\\| \`${key}\` +\\|`) : new RegExp(`\n## ${key}\n`),
+      );
+    }
+  });
+
+  it("names every operation", () => {
+    for (const operation of OPERATIONS) expect(page).toContain(`\`${operation}\``);
   });
 
   it("explains every code", () => {

@@ -1,0 +1,158 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "@isthmus/wire";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config/config.ts";
+import { changedParts } from "../../src/config/fixed-parts.ts";
+import { type Daemon, startDaemon } from "../../src/daemon.ts";
+
+const CLUSTER = (node: string, cookie: string, more = "") =>
+  `{ node: ${node}@127.0.0.1, cookie: ${cookie}, listen: { host: 127.0.0.1 }, epmd: { register: false }${more} }`;
+const BASE = `clusters:
+  shop: ${CLUSTER("bridge", "biscuit")}
+  billing: ${CLUSTER("billing_bridge", "cracker")}
+`;
+
+let folder: string;
+let file: string;
+let daemon: Daemon | undefined;
+let lines: { readonly message: string; readonly [field: string]: unknown }[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "isthmus-reload-"));
+  file = join(folder, "isthmus.yaml");
+  lines = [];
+});
+afterEach(async () => {
+  await daemon?.stop();
+  daemon = undefined;
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Timers of the watch run when the test says so. */
+const due: (() => void)[] = [];
+
+async function start(text: string): Promise<Daemon> {
+  writeFileSync(file, text);
+  const note = (fields: Readonly<Record<string, unknown>>, message: string): void => {
+    lines.push({ ...fields, message });
+  };
+  due.length = 0;
+  daemon = await startDaemon(loadConfig(file), {
+    logger: { debug: () => undefined, info: note, warn: note, error: note },
+    clock: {
+      now: systemClock.now,
+      after: (ms, run) => {
+        if (ms !== 1000) return systemClock.after(ms, run);
+        due.push(run);
+        return { cancel: () => void due.splice(due.indexOf(run) >>> 0, 1) };
+      },
+    },
+  });
+  return daemon;
+}
+
+const ROUTE = "{ from: shop, to: billing, name: orders, node: billing1@127.0.0.1 }";
+
+describe("a running bridge", () => {
+  it("takes routes, rules and nodes over when it is told to, and keeps what it is in its clusters", async () => {
+    const { reload, status } = bound(await start(BASE));
+    const before = status().clusters.map(({ node, port }) => ({ node, port }));
+    const more = BASE.replace("cracker", "cracker, discovery: { hosts: [billing2@127.0.0.1] }");
+    writeFileSync(
+      file,
+      `${more}routes:\n  - ${ROUTE}\npolicy:\n  - { action: deny, from: shop, names: orders, operations: cast }\npolicy_mode: log\n`,
+    );
+    expect(await reload()).toBe(true);
+    expect(status()).toMatchObject({ routes: [{ name: "orders" }], policyMode: "log" });
+    expect(status().clusters.map(({ node, port }) => ({ node, port }))).toEqual(before);
+    expect(lines.at(-2)).toMatchObject({ message: "the configuration is taken over", routes: 1, rules: 1 });
+    expect(lines.at(-1)).toMatchObject({ message: "what the policy refuses is carried, and logged" });
+  });
+
+  it("keeps all as it is when the new configuration is wrong, and says what is wrong", async () => {
+    const { reload, status } = bound(await start(`${BASE}routes:\n  - ${ROUTE}\n`));
+    writeFileSync(file, `${BASE}routes:\n  - { from: shop, to: biling, name: x, node: b@127.0.0.1 }\n`);
+    expect(await reload()).toBe(false);
+    expect(status().routes).toMatchObject([{ name: "orders" }]);
+    const said = lines.at(-1)!;
+    expect(said).toMatchObject({ code: "CONFIG_INVALID" });
+    expect(said["reason"]).toContain("routes[0].to names no cluster");
+    rmSync(file);
+    expect(await reload()).toBe(false);
+    expect(lines.at(-1)).toMatchObject({ code: "CONFIG_UNREADABLE" });
+    expect(JSON.stringify(lines)).not.toMatch(/biscuit|cracker/);
+  });
+
+  it("names what needs a restart, and takes nothing over then", async () => {
+    const { reload, status } = bound(await start(BASE));
+    writeFileSync(
+      file,
+      `${BASE.replace("biscuit", "shortbread").replace("billing_bridge", "other_bridge")}routes:\n  - ${ROUTE}\nlog: { level: warn }\n`,
+    );
+    expect(await reload()).toBe(false);
+    expect(status().routes).toEqual([]);
+    expect(lines.at(-1)).toMatchObject({
+      restart_needed: ["log", "clusters.shop.cookie", "clusters.billing.node"],
+    });
+    expect(JSON.stringify(lines)).not.toContain("shortbread");
+    writeFileSync(file, `${BASE}  audit: ${CLUSTER("audit_bridge", "wafer")}\n`);
+    expect(await reload()).toBe(false);
+    expect(lines.at(-1)).toMatchObject({ restart_needed: ["clusters.audit"] });
+  });
+
+  it("reads it at SIGHUP, one reading after the other", async () => {
+    const { status } = bound(await start(BASE));
+    writeFileSync(file, `${BASE}routes:\n  - ${ROUTE}\n`);
+    process.emit("SIGHUP");
+    process.emit("SIGHUP");
+    await daemon!.reload();
+    expect(status().routes.length).toBe(1);
+    expect(lines.filter(({ message }) => message === "the configuration is taken over").length).toBe(3);
+  });
+
+  it("watches the file if it is told to, and not otherwise", async () => {
+    const { status } = bound(await start(BASE));
+    expect(due).toEqual([]);
+    await daemon!.stop();
+    const watched = `${BASE}watch_config: true\n`;
+    const again = bound(await start(watched));
+    const look = async (): Promise<void> => {
+      for (const run of due.splice(0)) run();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    await look();
+    expect(lines.some(({ message }) => message === "the configuration is taken over")).toBe(false);
+    rmSync(file);
+    await look();
+    writeFileSync(file, `${watched}routes:\n  - ${ROUTE}\n`);
+    await look();
+    await expect.poll(() => again.status().routes.length).toBe(1);
+    writeFileSync(file, BASE);
+    await look();
+    await expect.poll(() => again.status().routes.length).toBe(0);
+    expect(due).toEqual([]);
+    expect(status().routes).toEqual([]);
+  });
+
+  it("does not listen to SIGHUP any more when it has ended", async () => {
+    const before = process.listenerCount("SIGHUP");
+    await start(BASE);
+    expect(process.listenerCount("SIGHUP")).toBe(before + 1);
+    await daemon!.stop();
+    expect(process.listenerCount("SIGHUP")).toBe(before);
+    expect(await daemon!.reload()).toBe(false);
+  });
+});
+
+it("parts are compared by what they say, not by how they are written", () => {
+  writeFileSync(file, BASE);
+  const { fixed } = loadConfig(file);
+  writeFileSync(file, `log: {}\n${BASE.replaceAll("{ host: 127.0.0.1 }", "{ 'host': '127.0.0.1' }")}`);
+  expect(changedParts(fixed, loadConfig(file).fixed)).toEqual([]);
+});
+
+function bound(running: Daemon) {
+  return { reload: () => running.reload(), status: () => running.status() };
+}
