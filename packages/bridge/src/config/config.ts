@@ -13,7 +13,8 @@ import { Examination, type Surroundings } from "./examination.ts";
 import { fixedParts } from "./fixed-parts.ts";
 import { checkMeaning, isLoopback } from "./meaning.ts";
 import { configInvalid, type KeyPath } from "./problem.ts";
-import { clusterSchema, fileSchema, isRecord, isShown, keysAt, routeSchema, ruleSchema } from "./schema.ts";
+import { clusterSchema, fileSchema, isShown, keysAt, routeSchema, ruleSchema } from "./schema.ts";
+import { isRecord } from "./schema-parts.ts";
 import { YamlSource } from "./yaml-source.ts";
 
 /** A checked configuration, ready to run. */

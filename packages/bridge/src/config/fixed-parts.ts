@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Cookie } from "@isthmus/dist-handshake";
 import type { ClusterOptions } from "../bridge.ts";
-import { isRecord } from "./schema.ts";
+import { isRecord } from "./schema-parts.ts";
 
 /** Digests are for comparison within one run only: they tell nothing about a cookie. */
 const SALT = randomBytes(32);

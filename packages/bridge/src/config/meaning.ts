@@ -1,7 +1,7 @@
 import { isLongHost, isNodeName, nearest, parseNodeName } from "@isthmus/wire";
 import { checkPolicy } from "./policy-meaning.ts";
 import type { KeyPath } from "./problem.ts";
-import { isRecord } from "./schema.ts";
+import { isRecord } from "./schema-parts.ts";
 
 /** What {@link checkMeaning} needs. */
 export interface MeaningInput {

@@ -1,6 +1,6 @@
 import type { MeaningInput } from "./meaning.ts";
 import type { KeyPath } from "./problem.ts";
-import { isRecord } from "./schema.ts";
+import { isRecord } from "./schema-parts.ts";
 
 /** What a rule may be about. */
 const SUBJECTS = ["names", "pid", "rpc"] as const;

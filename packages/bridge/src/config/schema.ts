@@ -1,63 +1,10 @@
-import { isIsthmusError, parseNodeName } from "@isthmus/wire";
 import * as v from "valibot";
 import { functionPattern } from "../policy/mfa.ts";
 import { OPERATIONS } from "../policy/operation.ts";
 import type { KeyPath } from "./problem.ts";
+import { flag, isRecord, map, nodeName, oneOf, port, text, whole } from "./schema-parts.ts";
 
 // Each message is the rest of a sentence that begins with the key. What valibot says by itself is for programmers.
-
-const NOT_A_MAP = "must be a map: keys with values.";
-
-/** True for what YAML calls a map. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-const map = <const T extends v.ObjectEntries>(entries: T) =>
-  v.pipe(v.custom<Record<string, unknown>>(isRecord, NOT_A_MAP), v.strictObject(entries));
-
-const text = (what: string) =>
-  v.pipe(v.string(`must be ${what}.`), v.nonEmpty(`must be ${what}, and is empty.`));
-
-/** A whole number, also as a text: that is what an environment variable gives. */
-const whole = (what: string, min: number, max: number) => {
-  const message = `must be ${what}, ${min} to ${max}.`;
-  return v.pipe(
-    v.union([v.number(), v.pipe(v.string(), v.regex(/^\d{1,9}$/, message), v.transform(Number))], message),
-    v.integer(message),
-    v.minValue(min, message),
-    v.maxValue(max, message),
-  );
-};
-
-const port = (min: number) => whole("a port", min, 65_535);
-
-const flag = v.pipe(
-  v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false."),
-  v.transform((value) => value === true || value === "true"),
-);
-
-const oneOf = <const T extends readonly string[]>(...words: T) =>
-  v.picklist(words, `must be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}.`);
-
-/** Why `value` is not a node name; undefined when it is one. */
-function nodeNameProblem(value: string): string | undefined {
-  try {
-    parseNodeName(value);
-    return undefined;
-  } catch (error) {
-    if (!isIsthmusError(error)) throw error;
-    return error.message.slice(error.message.lastIndexOf("is not a node name"));
-  }
-}
-
-const nodeName = v.pipe(
-  v.string("must be a node name: name@host."),
-  v.rawCheck(({ dataset, addIssue }) => {
-    const message = dataset.typed ? nodeNameProblem(dataset.value) : undefined;
-    if (message !== undefined) addIssue({ message });
-  }),
-);
 
 /** An atom holds at most 255 characters. */
 const registeredName = (what: string) =>

@@ -8,7 +8,7 @@ import type { ReadCookieFile } from "../config/cookie.ts";
 import type { ConfigErrorCode } from "../config/errors.ts";
 import { Examination } from "../config/examination.ts";
 import { configInvalid, type KeyPath } from "../config/problem.ts";
-import { isRecord } from "../config/schema.ts";
+import { isRecord } from "../config/schema-parts.ts";
 import { YamlSource } from "../config/yaml-source.ts";
 import { fileSchema, isShown, keysAt, nodeSchema, topologySchema } from "./schema.ts";
 

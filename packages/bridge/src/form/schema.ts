@@ -1,61 +1,18 @@
-import { isIsthmusError, parseNodeName } from "@isthmus/wire";
 import * as v from "valibot";
 import type { KeyPath } from "../config/problem.ts";
-import { cookieSchema, isRecord } from "../config/schema.ts";
+import { cookieSchema } from "../config/schema.ts";
+import { flag, isRecord, map, nodeName, oneOf, port, text, whole } from "../config/schema-parts.ts";
 
 // Each message is the rest of a sentence that begins with the key, as in config/schema.ts.
 
-const map = <const T extends v.ObjectEntries>(entries: T) =>
-  v.pipe(
-    v.custom<Record<string, unknown>>(isRecord, "must be a map: keys with values."),
-    v.strictObject(entries),
-  );
-
 const anyMap = v.custom<Record<string, unknown>>(isRecord, "must be a map: keys with values.");
 
-const text = (what: string) =>
-  v.pipe(v.string(`must be ${what}.`), v.nonEmpty(`must be ${what}, and is empty.`));
-
-/** A number, also as a text: that is what an environment variable gives. */
-const whole = (what: string, min: number, max: number) => {
-  const message = `must be ${what}, ${min} to ${max}.`;
-  return v.pipe(
-    v.union([v.number(), v.pipe(v.string(), v.regex(/^\d{1,9}$/, message), v.transform(Number))], message),
-    v.integer(message),
-    v.minValue(min, message),
-    v.maxValue(max, message),
-  );
-};
-
-const port = whole("a port", 1, 65_535);
-
-const oneOf = <const T extends readonly string[]>(...words: T) =>
-  v.picklist(words, `must be ${words.slice(0, -1).join(", ")} or ${words.at(-1)}.`);
-
-const flag = v.pipe(
-  v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false."),
-  v.transform((value) => value === true || value === "true"),
-);
-
-const nodeName = v.pipe(
-  v.string("must be a node name: name@host."),
-  v.rawCheck(({ dataset, addIssue }) => {
-    if (!dataset.typed) return;
-    try {
-      parseNodeName(dataset.value);
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      addIssue({ message: error.message.slice(error.message.lastIndexOf("is not a node name")) });
-    }
-  }),
-);
-
-const epmd = { port: v.optional(port) };
+const epmd = { port: v.optional(port(1)) };
 const node = {
   name: nodeName,
   cookie: cookieSchema,
   host: v.optional(text("an address")),
-  port: v.optional(port),
+  port: v.optional(port(1)),
   epmd: v.optional(map(epmd)),
   as: v.optional(nodeName),
   tick_time: v.optional(whole("seconds", 1, 86_400)),
