@@ -4,6 +4,7 @@ import { type Formation, type FormationStatus, startFormation } from "../../form
 import { makePlan, type Plan } from "../../form/plan.ts";
 import { createLogger, type LogOptions, printable } from "../../log.ts";
 import { EXIT } from "../exit-status.ts";
+import { untilTold } from "../until-told.ts";
 
 /** What the command line says. */
 export interface FormOptions {
@@ -71,28 +72,8 @@ async function run(config: FormConfig, options: FormOptions): Promise<number> {
     });
   }
   let formation: Formation | undefined;
-  let asked = false;
-  const ended = new Promise<number>((resolve) => {
-    const onSignal = (signal: NodeJS.Signals): void => {
-      if (asked) {
-        logger.warn({ signal }, "told a second time to end: ending at once");
-        process.exit(EXIT.FAILED);
-      }
-      asked = true;
-      logger.info({ signal }, "told to end");
-      // While it starts there is nothing to be polite about.
-      if (formation === undefined) process.exit(EXIT.OK);
-      end(formation, config.shutdown.drainSeconds * 1000).then(
-        () => resolve(EXIT.OK),
-        (err: unknown) => {
-          logger.error({ err }, "the end was not in order");
-          resolve(EXIT.FAILED);
-        },
-      );
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-  });
+  const drainMs = config.shutdown.drainSeconds * 1000;
+  const ended = untilTold(logger, () => formation && end(formation, drainMs));
   formation = await startFormation(config, { logger });
   const { name: node, as } = config.node;
   logger.info({ node, as, topologies: Object.keys(config.topologies).length }, "isthmus form is up");

@@ -2,6 +2,7 @@ import { loadConfig } from "../../config/config.ts";
 import { type Daemon, startDaemon } from "../../daemon.ts";
 import { createLogger, type LogOptions } from "../../log.ts";
 import { EXIT } from "../exit-status.ts";
+import { untilTold } from "../until-told.ts";
 
 /** What the command line says instead of the configuration. */
 export interface RunOptions {
@@ -29,38 +30,10 @@ export async function run(file: string, options: RunOptions): Promise<number> {
       process.exit(EXIT.FAILED);
     });
   }
-  const { promise, resolve } = withResolvers<number>();
   let daemon: Daemon | undefined;
-  let asked = false;
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (asked) {
-      logger.warn({ signal }, "told a second time to end: ending at once");
-      process.exit(EXIT.FAILED);
-    }
-    asked = true;
-    logger.info({ signal }, "told to end");
-    // While it starts there is nothing to be polite about.
-    if (daemon === undefined) process.exit(EXIT.OK);
-    daemon.stop().then(
-      () => resolve(EXIT.OK),
-      (err: unknown) => {
-        logger.error({ err }, "the end was not in order");
-        resolve(EXIT.FAILED);
-      },
-    );
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  const ended = untilTold(logger, () => daemon?.stop());
   daemon = await startDaemon(config, { logger });
-  const status = await promise;
+  const status = await ended;
   setTimeout(() => process.exit(status), LINGER_MS).unref();
   return status;
-}
-
-function withResolvers<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
-  let resolve: (value: T) => void = () => undefined;
-  const promise = new Promise<T>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
