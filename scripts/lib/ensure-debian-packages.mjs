@@ -13,6 +13,7 @@ export const debianPackages = [
   "nftables",
   "knot",
   "postgresql",
+  "nats-server",
   "rabbitmq-server",
 ];
 

@@ -179,6 +179,7 @@ export class Bridge implements AsyncDisposable {
     return this.router(cluster).node;
   }
 
+  /** How it stands now. */
   status(): BridgeStatus {
     let relations = 0;
     for (const { links, watched, spawns } of this.#context.relations.values())

@@ -29,6 +29,7 @@ export interface RouterLimits {
   readonly maxWaitingBytes: number;
 }
 
+/** The bounds when none are given. */
 export const DEFAULT_ROUTER_LIMITS: RouterLimits = {
   maxIdentities: 65_536,
   maxRelations: 1_000_000,

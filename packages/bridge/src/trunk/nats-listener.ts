@@ -1,0 +1,158 @@
+import {
+  type BackoffOptions,
+  backoffDelay,
+  type Clock,
+  type Logger,
+  silentLogger,
+  systemClock,
+  type Timer,
+} from "@isthmus/wire";
+import type { TrunkAcceptor } from "./acceptor.ts";
+import {
+  connectNats,
+  type NatsConnection,
+  type NatsOptions,
+  type NatsPackage,
+  NatsSubjects,
+} from "./nats-client.ts";
+import { NatsWire, natsClosed } from "./nats-wire.ts";
+
+/** Options of {@link startNatsListener}. */
+export interface NatsListenerOptions extends NatsOptions {
+  /** Who takes the connections. */
+  readonly acceptor: TrunkAcceptor;
+  /** Delays between attempts to reach NATS. @default 200 ms to 10 s */
+  readonly backoff?: BackoffOptions;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  /** @default loads the npm package `nats` */
+  readonly load?: () => Promise<NatsPackage>;
+}
+
+/** Takes connections of far sites over NATS. */
+export interface NatsListener extends AsyncDisposable {
+  /** Connected to NATS at present. */
+  readonly connected: boolean;
+  /** Takes no more connections and ends those that are there; links live on. Any number of times. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens for far sites over NATS, and reaches for NATS again whenever the connection is gone. It waits for the first
+ * connection. Only one process of a site may listen at a time: which one is for a lease to say.
+ * @throws IsthmusError `PEER_DEPENDENCY_MISSING`, `TRUNK_UNREACHABLE`, `TRUNK_OPTIONS_INVALID`
+ */
+export async function startNatsListener(options: NatsListenerOptions): Promise<NatsListener> {
+  const listener = new Listener(options);
+  await listener.connect();
+  return listener;
+}
+
+class Listener implements NatsListener {
+  readonly #options: NatsListenerOptions;
+  readonly #subjects: NatsSubjects;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #stopped = new AbortController();
+  readonly #wires = new Map<string, NatsWire>();
+  #connection: NatsConnection | undefined;
+  #attempt = 0;
+  #timer: Timer | undefined;
+
+  constructor(options: NatsListenerOptions) {
+    this.#options = options;
+    this.#subjects = new NatsSubjects(options.prefix);
+    this.#logger = options.logger ?? silentLogger;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  async connect(): Promise<void> {
+    const { acceptor, load } = this.#options;
+    const connection = await connectNats(this.#options, this.#stopped.signal, load);
+    this.#connection = connection;
+    this.#attempt = 0;
+    void connection.closed().then((error) => this.#lost(error));
+    connection.subscribe(this.#subjects.hellos(acceptor.site), {
+      // if there are two all the same, one of them gets it
+      queue: "isthmus",
+      callback: (_error, { subject, data }) => this.#hello(connection, subject, data),
+    });
+    for (const { peer } of acceptor.links) connection.publish(this.#subjects.fresh(peer, acceptor.site));
+    this.#logger.info(
+      { nats: connection.info?.host, port: connection.info?.port },
+      "trunk listens over NATS",
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#stopped.abort();
+    this.#timer?.cancel();
+    for (const wire of [...this.#wires.values()]) wire.fail(natsClosed(undefined));
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection === undefined) return;
+    const closed = connection.closed();
+    const timer = this.#clock.after(2_000, () => void connection.close());
+    await connection.drain().catch(() => connection.close());
+    await closed;
+    timer.cancel();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #hello(connection: NatsConnection, subject: string, data: Uint8Array): void {
+    const { site } = this.#options.acceptor;
+    const sender = this.#subjects.sender(subject);
+    if (sender === undefined) return;
+    const { from, id } = sender;
+    const back = this.#subjects.wire(from, site, id);
+    if (this.#wires.has(back)) return;
+    const { info } = connection;
+    const wire = new NatsWire(
+      connection,
+      back,
+      `nats ${info?.host ?? "?"}:${info?.port ?? "?"}`,
+      { sent: 0, received: 0 },
+      () => {
+        this.#wires.delete(back);
+        subscription.unsubscribe();
+      },
+    );
+    this.#wires.set(back, wire);
+    const subscription = connection.subscribe(this.#subjects.wire(site, from, id), {
+      callback: (_error, message) => wire.receive(message.data),
+    });
+    this.#options.acceptor.take(wire);
+    wire.receive(data);
+  }
+
+  #lost(error: unknown): void {
+    if (this.#connection === undefined) return;
+    this.#connection = undefined;
+    const reason = natsClosed(error);
+    for (const wire of [...this.#wires.values()]) wire.fail(reason);
+    this.#logger.warn({ code: reason.code, reason: reason.message }, "trunk lost NATS");
+    this.#later();
+  }
+
+  #later(): void {
+    const { backoff = { firstMs: 200, maxMs: 10_000 } } = this.#options;
+    const delay = backoffDelay(this.#attempt++, backoff, Math.random());
+    this.#timer = this.#clock.after(delay, () => {
+      this.connect().catch((error: unknown) => {
+        if (this.#stopped.signal.aborted) return;
+        this.#logger.warn(
+          { attempt: this.#attempt, reason: error instanceof Error ? error.message : String(error) },
+          "trunk cannot reach NATS",
+        );
+        this.#later();
+      });
+    });
+  }
+}

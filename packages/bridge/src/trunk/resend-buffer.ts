@@ -1,0 +1,110 @@
+import { PAGE_BYTES } from "./frames.ts";
+
+interface Page {
+  readonly bytes: Buffer;
+  /** Where each frame begins; the first has the sequence number `firstSeq`. */
+  readonly starts: number[];
+  readonly firstSeq: number;
+  filled: number;
+  sent: number;
+}
+
+/**
+ * The frames with a sequence number that the peer has not acknowledged, encoded, in pages that are only ever appended
+ * to: what is handed to a socket may be sent from there at any time. Frames leave the memory a page at a time.
+ */
+export class ResendBuffer {
+  /** Frames that were appended since the session began; the sequence number of the last one. */
+  lastSeq = 0;
+  /** All up to this were acknowledged. */
+  acknowledged = 0;
+  #pages: Page[] = [];
+  /** The first page that has something unsent; all before it are sent. */
+  #next = 0;
+  #bytes = 0;
+  readonly #maxBytes: number;
+  readonly #maxFrames: number;
+
+  constructor(maxBytes: number, maxFrames: number) {
+    this.#maxBytes = maxBytes;
+    this.#maxFrames = maxFrames;
+  }
+
+  /** Bytes that are not acknowledged, rounded up to the pages that hold them. */
+  get bytes(): number {
+    return this.acknowledged === this.lastSeq ? 0 : this.#bytes;
+  }
+
+  get full(): boolean {
+    return this.lastSeq - this.acknowledged >= this.#maxFrames || this.bytes >= this.#maxBytes;
+  }
+
+  /** The number that the next frame must carry. */
+  get nextSeq(): number {
+    return this.lastSeq + 1;
+  }
+
+  /** Copies an encoded frame with the number {@link ResendBuffer.nextSeq}. */
+  append(frame: Uint8Array): void {
+    this.lastSeq++;
+    let page = this.#pages.at(-1);
+    if (page === undefined || page.filled + frame.length > page.bytes.length) {
+      page = {
+        bytes: Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, frame.length)),
+        starts: [],
+        firstSeq: this.lastSeq,
+        filled: 0,
+        sent: 0,
+      };
+      this.#pages.push(page);
+    }
+    page.starts.push(page.filled);
+    page.bytes.set(frame, page.filled);
+    page.filled += frame.length;
+    this.#bytes += frame.length;
+  }
+
+  /** The next unsent frames as one message; undefined when all are sent. */
+  next(): Buffer | undefined {
+    for (; this.#next < this.#pages.length; this.#next++) {
+      const page = this.#pages[this.#next]!;
+      if (page.sent === page.filled) {
+        // the last page may still grow
+        if (this.#next === this.#pages.length - 1) return undefined;
+        continue;
+      }
+      const message = page.bytes.subarray(page.sent, page.filled);
+      page.sent = page.filled;
+      return message;
+    }
+    return undefined;
+  }
+
+  /** Forgets all frames up to `seq`. @returns false when no such frame was ever appended */
+  acknowledge(seq: number): boolean {
+    if (seq > this.lastSeq) return false;
+    if (seq <= this.acknowledged) return true;
+    this.acknowledged = seq;
+    let done = 0;
+    // the last page is kept to be filled up
+    while (done < this.#pages.length - 1 && this.#pages[done + 1]!.firstSeq <= seq + 1) done++;
+    if (done > 0) {
+      for (const page of this.#pages.splice(0, done)) this.#bytes -= page.filled;
+      this.#next = Math.max(0, this.#next - done);
+    }
+    return true;
+  }
+
+  /** Everything that is not acknowledged is unsent again. @returns how many frames of it were sent before */
+  rewind(): number {
+    let again = 0;
+    for (const page of this.#pages) {
+      const skipped = Math.min(page.starts.length, Math.max(0, this.acknowledged + 1 - page.firstSeq));
+      for (let index = skipped; index < page.starts.length && page.starts[index]! < page.sent; index++)
+        again++;
+      page.sent = page.starts[skipped] ?? page.filled;
+    }
+    this.#next = 0;
+    return again;
+  }
+}

@@ -1,0 +1,292 @@
+import { type Clock, type IsthmusError, isIsthmusError, type Timer } from "@isthmus/wire";
+import { countField, decodeMessage, encodeMessage, type Frame, malformed } from "./codec.ts";
+import { newCounters, type SessionCounters } from "./counters.ts";
+import { farewell } from "./farewell.ts";
+import { KIND, type SessionTerms } from "./frames.ts";
+import { KeepAlive } from "./keep-alive.ts";
+import type { TrunkLimits } from "./limits.ts";
+import { Receiving } from "./receiving.ts";
+import { Sending } from "./sending.ts";
+import { WIRE_HIGH_WATER_BYTES, type Wire } from "./wire.ts";
+
+/** So many frames, or bytes, are acknowledged at once; fewer after {@link ACK_DELAY_MS}. */
+const ACK_FRAMES = 64;
+const ACK_BYTES = 128 * 1024;
+const ACK_DELAY_MS = 20;
+
+/** Who is told what happens in a session. All calls are synchronous. */
+export interface SessionOwner {
+  /** A payload, or with `parts` a part of one; `more` says whether the payload goes on. */
+  data(channel: string, bytes: Buffer, more: boolean): void;
+  /** What waited has gone, after the channel was blocked. */
+  writable(channel: string): void;
+  /** The wire is of no use any more; the session goes on over another. */
+  broken(reason: IsthmusError): void;
+  /** The session cannot go on. */
+  failed(reason: IsthmusError): void;
+  /** Everything was acknowledged. */
+  idle(): void;
+}
+
+/** Options of {@link Session}. */
+export interface SessionOptions {
+  readonly id: Buffer;
+  readonly terms: SessionTerms;
+  readonly limits: TrunkLimits;
+  /** Hand over the parts of payloads as they come, instead of whole payloads. */
+  readonly parts: boolean;
+  readonly clock: Clock;
+  /** Calls a function at the end of the turn. */
+  readonly defer: (run: () => void) => void;
+  readonly owner: SessionOwner;
+  /** Whether a channel that the peer opens is paused. */
+  readonly isPaused: (channel: string) => boolean;
+}
+
+/**
+ * What two sites have in common from the first connection until the grace time after the last: numbered frames, each
+ * kept until it is acknowledged. A wire may be taken away and another given at any time; nothing is lost or repeated.
+ * Knows no I/O.
+ */
+export class Session {
+  readonly id: Buffer;
+  readonly terms: SessionTerms;
+  readonly counters: SessionCounters = newCounters();
+  readonly #owner: SessionOwner;
+  readonly #clock: Clock;
+  readonly #defer: (run: () => void) => void;
+  readonly #sending: Sending;
+  readonly #receiving: Receiving;
+  readonly #keepAlive: KeepAlive;
+  readonly #flush: () => void;
+  #flushing = false;
+  #ended = false;
+  #wire: Wire | undefined;
+  /** What the peer was told last that we have received, and what came since. */
+  #toldReceived = 0;
+  #untoldBytes = 0;
+  #tellReceived = false;
+  #tellTimer: Timer | undefined;
+  #pingDue = false;
+  #pings = 0;
+  #pongDue: number | undefined;
+
+  constructor(options: SessionOptions) {
+    const { id, terms, limits, parts, clock, defer, owner, isPaused } = options;
+    this.id = id;
+    this.terms = terms;
+    this.#owner = owner;
+    this.#clock = clock;
+    this.#defer = defer;
+    const { counters } = this;
+    this.#sending = new Sending(terms, limits, counters);
+    this.#receiving = new Receiving({
+      ...{ terms, limits, counters, parts, isPaused },
+      deliver: (channel, bytes, more) => owner.data(channel, bytes, more),
+      creditDue: () => this.#schedule(),
+    });
+    const ask = (): void => {
+      this.#pingDue = true;
+      this.#schedule();
+    };
+    this.#keepAlive = new KeepAlive(clock, limits, ask, (reason) => owner.broken(reason));
+    this.#flush = () => {
+      this.#flushing = false;
+      this.#send();
+    };
+  }
+
+  /** Sequence number of the last frame that came. */
+  get received(): number {
+    return this.#receiving.received;
+  }
+
+  /** Everything that was sent has been acknowledged. */
+  get idle(): boolean {
+    return this.#sending.idle;
+  }
+
+  /** Bytes held for sending: not acknowledged, and waiting for credit. */
+  get outgoingBytes(): number {
+    return this.#sending.bytes;
+  }
+
+  /** Bytes held that were received and not handed over. */
+  get incomingBytes(): number {
+    return this.#receiving.bytes;
+  }
+
+  /**
+   * Goes on over `wire`, sending again what the peer has not received.
+   * @param peerReceived sequence number of the last frame that the peer has
+   * @throws IsthmusError `TRUNK_PROTOCOL` when it was never sent
+   */
+  attach(wire: Wire, peerReceived: number): void {
+    this.#sending.acknowledged(peerReceived);
+    this.#sending.again();
+    this.#receiving.again();
+    this.#tellReceived = this.received > 0;
+    this.#wire = wire;
+    this.#keepAlive.start();
+    this.#schedule();
+  }
+
+  /** The wire is gone; what is sent waits for the next. */
+  detach(): void {
+    this.#wire = undefined;
+    this.#keepAlive.stop();
+    this.#tellTimer?.cancel();
+    this.#tellTimer = undefined;
+    this.#pongDue = undefined;
+    this.#pingDue = false;
+  }
+
+  /** Ends it: nothing is handed over or sent any more. */
+  end(): void {
+    this.detach();
+    this.#ended = true;
+    this.#receiving.end();
+  }
+
+  /** More room in the wire. */
+  drained(): void {
+    this.#schedule();
+  }
+
+  /** See {@link Sending.send}. */
+  send(channel: string, bytes: Buffer, more: boolean): void {
+    this.#sending.send(channel, bytes, more);
+    this.#schedule();
+  }
+
+  blocked(channel: string): boolean {
+    return this.#sending.blocked(channel);
+  }
+
+  pause(channel: string): void {
+    this.#receiving.pause(channel);
+  }
+
+  /** May hand over, before it returns, what has waited. */
+  resume(channel: string): void {
+    this.#guard(() => this.#receiving.resume(channel));
+  }
+
+  /** A message from the wire that is attached. */
+  receive(message: Buffer): void {
+    const wire = this.#wire;
+    this.#keepAlive.heard();
+    this.#guard(() => {
+      for (const frame of decodeMessage(message)) {
+        this.#frame(frame);
+        if (this.#ended || this.#wire !== wire) return;
+      }
+      this.#tellSoon(message.length);
+    });
+  }
+
+  #frame(frame: Frame): void {
+    switch (frame[0]) {
+      case KIND.OPEN:
+      case KIND.DATA:
+        this.#receiving.take(frame);
+        return;
+      case KIND.ACK:
+        this.#sending.acknowledged(countField(frame, 1));
+        this.#schedule();
+        return;
+      case KIND.CREDIT:
+        this.#sending.granted(countField(frame, 1), countField(frame, 2));
+        this.#schedule();
+        return;
+      case KIND.PING:
+        this.#pongDue = countField(frame, 1);
+        this.#schedule();
+        return;
+      case KIND.PONG:
+        return;
+      case KIND.GOODBYE:
+        this.#owner.failed(farewell(frame));
+        return;
+      case KIND.HELLO:
+      case KIND.PROOF:
+      case KIND.WELCOME:
+      case KIND.READY:
+        throw malformed("a frame of the handshake came after it");
+      default:
+      // of a later minor version, and without a sequence number
+    }
+  }
+
+  /** Acknowledges at once when much came, else after a while, if nothing else is sent before. */
+  #tellSoon(bytes: number): void {
+    const behind = this.received - this.#toldReceived;
+    if (behind === 0) return;
+    this.#untoldBytes += bytes;
+    if (behind >= ACK_FRAMES || this.#untoldBytes >= ACK_BYTES) this.#schedule();
+    else {
+      this.#tellTimer ??= this.#clock.after(ACK_DELAY_MS, () => {
+        this.#tellTimer = undefined;
+        this.#schedule();
+      });
+    }
+  }
+
+  #schedule(): void {
+    if (this.#flushing || this.#ended) return;
+    this.#flushing = true;
+    // one message per turn: everything that this turn causes goes out together
+    this.#defer(this.#flush);
+  }
+
+  #send(): void {
+    if (this.#ended) return;
+    this.#sending.fill();
+    const wire = this.#wire;
+    if (wire !== undefined) {
+      const control = this.#control();
+      if (control.length > 0) wire.send(Buffer.concat(control));
+      while (wire.buffered < WIRE_HIGH_WATER_BYTES) {
+        const message = this.#sending.next();
+        if (message === undefined) break;
+        wire.send(message);
+      }
+    }
+    for (const channel of this.#sending.unblock()) {
+      if (!this.#ended) this.#owner.writable(channel);
+    }
+    if (this.idle) this.#owner.idle();
+  }
+
+  /** The frames without a sequence number. */
+  #control(): Buffer[] {
+    const frames: Buffer[] = [];
+    if (this.#tellReceived || this.#toldReceived < this.received) {
+      frames.push(encodeMessage(KIND.ACK, this.received));
+      this.#toldReceived = this.received;
+      this.#tellReceived = false;
+      this.#untoldBytes = 0;
+      this.#tellTimer?.cancel();
+      this.#tellTimer = undefined;
+    }
+    for (const [channel, limit] of this.#receiving.credits()) {
+      frames.push(encodeMessage(KIND.CREDIT, channel, limit));
+    }
+    if (this.#pongDue !== undefined) frames.push(encodeMessage(KIND.PONG, this.#pongDue));
+    this.#pongDue = undefined;
+    if (this.#pingDue) frames.push(encodeMessage(KIND.PING, ++this.#pings));
+    this.#pingDue = false;
+    return frames;
+  }
+
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      const reason = isIsthmusError(error) ? error : malformed("see the cause", error);
+      // what is missing comes again over the next wire
+      if (reason.code === "TRUNK_GAP") this.#owner.broken(reason);
+      else this.#owner.failed(reason);
+    }
+  }
+}
