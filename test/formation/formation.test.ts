@@ -159,6 +159,9 @@ describeNetwork("isthmus form beside real BEAM nodes", () => {
 
     for (const member of [a, b, c]) await member.startForm(topologies);
     await timed("connected", () => isMesh([a, b, c]));
+    // the others may have connected c before the form of a has heard of it
+    const heard = new RegExp(`"added":\\[[^\\]]*"${c.node}"`);
+    await until(() => heard.test(a.form.output), "the form of a has discovered c");
     named([a, b]);
     await until(() => a.form.output.includes(`"removed":["${c.node}"]`), "discovery has dropped c");
     named([a, b, c]);
