@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FrameSplitter } from "../src/index.ts";
+import { FrameSplitter, type PieceTaker } from "../src/index.ts";
 
 function frame(lengthBytes: 2 | 4, payload: Buffer): Buffer {
   const head = Buffer.alloc(lengthBytes);
@@ -104,4 +104,102 @@ it("passes a frame within one chunk as a view, and copies one that straddles", (
   splitter.push(whole.subarray(3));
   expect(chunks[1]?.buffer).not.toBe(whole.buffer);
   expect(chunks[1]).toEqual(Buffer.from("0102", "hex"));
+});
+
+describe("frames in pieces", () => {
+  /** Takes the frames of which at least two bytes are there and the first is even; what came, by frame. */
+  function collectPieces(onPiece: (splitter: FrameSplitter) => void = () => undefined) {
+    const frames: string[] = [];
+    const taken: string[] = [];
+    let coming = "";
+    let expected = 0;
+    const pieces: PieceTaker = {
+      begin(bytes, start, end, length) {
+        if (end - start < 2 || ((bytes[start] as number) & 1) === 1) return false;
+        expect(end - start).toBeLessThan(length);
+        coming = bytes.toString("hex", start, end);
+        expected = length - (end - start);
+        onPiece(splitter);
+        return true;
+      },
+      next(bytes, start, end, left) {
+        coming += bytes.toString("hex", start, end);
+        expected -= end - start;
+        expect(left).toBe(expected);
+        if (left === 0) {
+          taken.push(coming);
+          frames.push(coming);
+        }
+        onPiece(splitter);
+      },
+    };
+    const splitter = new FrameSplitter({
+      lengthBytes: 2,
+      maxFrameBytes: 1000,
+      onFrame: (bytes, start, end) => frames.push(bytes.toString("hex", start, end)),
+      pieces,
+    });
+    return { frames, taken, splitter };
+  }
+
+  it("are the same bytes in the same order, whoever takes them", () => {
+    const payload = fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes));
+    fc.assert(
+      fc.property(
+        fc.array(payload, { maxLength: 20 }),
+        fc
+          .array(fc.integer({ min: 0, max: 60 }), { minLength: 1 })
+          .filter((sizes) => sizes.some((n) => n > 0)),
+        (payloads, sizes) => {
+          const { frames, splitter } = collectPieces();
+          const stream = Buffer.concat(payloads.map((one) => frame(2, one)));
+          for (let at = 0, i = 0; at < stream.length; i++) {
+            const size = sizes[i % sizes.length]!;
+            splitter.push(Buffer.from(stream.subarray(at, at + size)));
+            at += size;
+          }
+          expect(frames).toEqual(payloads.map((one) => one.toString("hex")));
+          expect(splitter.buffered).toBe(0);
+        },
+      ),
+    );
+  });
+
+  it("are views of what was received", () => {
+    const seen: Buffer[] = [];
+    const splitter = new FrameSplitter({
+      lengthBytes: 2,
+      maxFrameBytes: 100,
+      onFrame: () => expect.fail("taken in pieces"),
+      pieces: { begin: (bytes) => seen.push(bytes) > 0, next: (bytes) => seen.push(bytes) },
+    });
+    const chunks = [Buffer.from("000401", "hex"), Buffer.from("02", "hex"), Buffer.from("0304", "hex")];
+    for (const chunk of chunks) splitter.push(chunk);
+    expect(seen.length).toBe(3);
+    seen.forEach((bytes, i) => {
+      expect(bytes).toBe(chunks[i]);
+    });
+  });
+
+  it("are gathered when they are not taken, and not offered when they are whole", () => {
+    const { frames, taken, splitter } = collectPieces();
+    const odd = frame(2, Buffer.from("010203", "hex"));
+    const even = frame(2, Buffer.from("020304", "hex"));
+    splitter.push(Buffer.concat([even, odd.subarray(0, 4)]));
+    splitter.push(Buffer.concat([odd.subarray(4), even.subarray(0, 4)]));
+    splitter.push(even.subarray(4));
+    expect(frames).toEqual(["020304", "010203", "020304"]);
+    expect(taken).toEqual(["020304"]);
+  });
+
+  it.each([1, 2])("end when it is stopped at piece %i", (last) => {
+    let pieces = 0;
+    const { frames, splitter } = collectPieces((one) => {
+      if (++pieces === last) one.stop();
+    });
+    const bytes = frame(2, Buffer.from("020304", "hex"));
+    for (const chunk of [bytes.subarray(0, 4), bytes.subarray(4), bytes]) splitter.push(chunk);
+    expect(pieces).toBe(last);
+    expect(frames).toEqual(last === 1 ? [] : ["020304"]);
+  });
 });

@@ -2,7 +2,7 @@ import { FLAG } from "@isthmus/dist-handshake";
 import type { Atom, TermLimits } from "@isthmus/etf";
 import { coreError } from "../errors.ts";
 import { DistHeaderReader } from "./dist-header-reader.ts";
-import { type FragmentLimits, Fragments } from "./fragments.ts";
+import { type FragmentLimits, Fragments, type WholeMessage } from "./fragments.ts";
 import type { Signal } from "./signal.ts";
 import { SignalReader } from "./signal-reader.ts";
 
@@ -10,6 +10,10 @@ const VERSION = 131;
 const HEADER = 68;
 const FIRST_FRAGMENT = 69;
 const NEXT_FRAGMENT = 70;
+/** Version, kind, sequence and number of a fragment. */
+const FRAGMENT_START = 18;
+/** What an atom takes in a distribution header, at most: its slot, length, and 255 characters in UTF-8. */
+const HEADER_ATOM_BYTES = 1 + 2 + 255 * 4;
 
 /** Whether frames carry distribution headers under these flags; otherwise they are pass-through (PROTOCOL 4.2). */
 export function usesDistHeader(flags: bigint): boolean {
@@ -54,19 +58,60 @@ export class FrameReader {
       const control = header.read(bytes, start + 2, end);
       return this.#signals.read(bytes, control, end, false, header.atomRefs);
     }
-    if ((kind !== FIRST_FRAGMENT && kind !== NEXT_FRAGMENT) || end - start < 18)
+    if ((kind !== FIRST_FRAGMENT && kind !== NEXT_FRAGMENT) || end - start < FRAGMENT_START)
       throw malformed(bytes, start);
     const sequence = bytes.readBigUInt64BE(start + 2);
     const number = bytes.readBigUInt64BE(start + 10);
-    let whole: ReturnType<Fragments["next"]>;
+    let whole: WholeMessage | undefined;
     if (kind === FIRST_FRAGMENT) {
-      const control = header.read(bytes, start + 18, end);
+      const control = header.read(bytes, start + FRAGMENT_START, end);
       whole = this.#fragments.first(sequence, number, bytes.subarray(control, end), header.atomRefs);
     } else {
-      whole = this.#fragments.next(sequence, number, bytes.subarray(start + 18, end));
+      whole = this.#fragments.next(sequence, number, bytes.subarray(start + FRAGMENT_START, end));
     }
-    if (whole === undefined) return undefined;
-    return this.#signals.read(whole.bytes, 0, whole.bytes.length, false, whole.atomRefs);
+    return this.#whole(whole);
+  }
+
+  /**
+   * The beginning `[start, end)` of a frame of `length` bytes, of which more is to come.
+   * @returns whether {@link FrameReader.readNext} shall have the rest, piece by piece, instead of `read` the whole frame:
+   * so it is with fragments, which would only be copied once more by being gathered
+   * @throws IsthmusError `FRAME_MALFORMED`, `FRAGMENT_LIMIT`
+   */
+  begin(bytes: Buffer, start: number, end: number, length: number): boolean {
+    const header = this.#header;
+    if (header === undefined || end - start <= FRAGMENT_START || bytes[start] !== VERSION) return false;
+    const kind = bytes[start + 1];
+    const sequence = bytes.readBigUInt64BE(start + 2);
+    const number = bytes.readBigUInt64BE(start + 10);
+    let terms = start + FRAGMENT_START;
+    if (kind === NEXT_FRAGMENT) {
+      this.#fragments.begin(sequence, number, start + length - terms);
+    } else if (kind === FIRST_FRAGMENT && number !== 1n) {
+      // the header must be here, as long as it may be
+      const atoms = bytes[terms]!;
+      if (end - terms < 2 + (atoms >> 1) + atoms * HEADER_ATOM_BYTES) return false;
+      terms = header.read(bytes, terms, end);
+      this.#fragments.beginFirst(sequence, number, start + length - terms, header.atomRefs);
+    } else {
+      return false;
+    }
+    this.#fragments.piece(bytes.subarray(terms, end), start + length - end);
+    return true;
+  }
+
+  /**
+   * What comes next of a frame that was begun, and how many bytes are `left` after it.
+   * @returns as `read`
+   * @throws IsthmusError the codes of `read`
+   */
+  readNext(bytes: Buffer, start: number, end: number, left: number): Signal | undefined {
+    return this.#whole(this.#fragments.piece(bytes.subarray(start, end), left));
+  }
+
+  #whole(message: WholeMessage | undefined): Signal | undefined {
+    if (message === undefined) return undefined;
+    return this.#signals.read(message.bytes, 0, message.bytes.length, false, message.atomRefs);
   }
 }
 

@@ -25,8 +25,9 @@ const FRAME_START = 6;
 /** A message of which fragments are still to be sent. */
 interface Sequence {
   readonly id: bigint;
-  readonly terms: Buffer;
-  at: number;
+  /** What is left of its terms. */
+  readonly terms: Buffer[];
+  bytes: number;
   /** Fragments that are left; they count down to 1. */
   left: number;
   /** Frames of the same sender, which must not overtake it. */
@@ -35,7 +36,8 @@ interface Sequence {
 
 /** A frame that waits: its terms, with every atom written out, and how many bytes of them the first fragment must have. */
 interface Frame {
-  readonly terms: Buffer;
+  readonly terms: Buffer[];
+  readonly bytes: number;
   readonly control: number;
 }
 
@@ -153,9 +155,8 @@ export class FrameWriter {
     if (after !== undefined) {
       const control = cut ? this.#bodyAt - terms : length;
       this.#after = undefined;
-      const frame = this.#detach(terms, control);
-      after.behind.push(frame);
-      this.#pendingBytes += frame.terms.length;
+      after.behind.push(this.#detach(terms, control));
+      this.#pendingBytes += length;
       // nothing to send, but the backlog has grown and must be looked at
       this.#written();
       return;
@@ -173,8 +174,7 @@ export class FrameWriter {
     const next = this.#sequences.entries().next();
     if (next.done === true) return;
     const [sender, sequence] = next.value;
-    const end = sequence.left === 1 ? sequence.terms.length : sequence.at + FRAGMENT_BYTES;
-    this.#fragment(NEXT_FRAGMENT, sequence, EMPTY, end);
+    this.#fragment(NEXT_FRAGMENT, sequence, EMPTY, Math.min(sequence.bytes, FRAGMENT_BYTES));
     this.#sequences.delete(sender);
     if (sequence.left > 0) this.#sequences.set(sender, sequence);
     else this.#release(sender, sequence.behind);
@@ -188,7 +188,7 @@ export class FrameWriter {
   /** Finds what the frame about to begin must not overtake. */
   #keepOrder(from: Pid | undefined): void {
     if (from === undefined) {
-      this.#detachWritten();
+      this.out.takeParts(this.ready);
       this.flush();
     } else {
       this.#after = this.#sequences.get(senderKey(from));
@@ -206,48 +206,46 @@ export class FrameWriter {
       this.#room = size;
     }
     out.patchU32(this.#mark, FRAME_START - 4 + size + length);
-    header.write(out.bytes, out.position - length - size);
+    header.write(out.bytes, out.indexOf(this.#mark + FRAME_START));
   }
 
   /** Takes the terms of the frame being written out of `out`, and what stands before it to {@link FrameWriter.ready}. */
   #detach(terms: number, control: number): Frame {
-    const bytes = this.out.take();
-    if (this.#mark > 0) this.ready.push(bytes.subarray(0, this.#mark));
-    return { terms: bytes.subarray(terms), control };
-  }
-
-  #detachWritten(): void {
-    const bytes = this.out.take();
-    if (bytes.length > 0) this.ready.push(bytes);
+    const bytes = this.out.mark() - terms;
+    const parts: Buffer[] = [];
+    this.out.takeParts(parts);
+    moveBytes(parts, this.#mark, this.ready);
+    moveBytes(parts, terms - this.#mark, []);
+    return { terms: parts, bytes, control };
   }
 
   /** Sends the first fragment of a long message; the others follow (PROTOCOL 4.4). */
-  #begin({ terms, control }: Frame, sender: string): void {
+  #begin({ terms, bytes, control }: Frame, sender: string): void {
     const header = this.#header as DistHeaderWriter;
     // the control tuple must be whole in the first fragment
-    const first = Math.min(terms.length, Math.max(FRAGMENT_BYTES, control));
-    const left = 1 + Math.ceil((terms.length - first) / FRAGMENT_BYTES);
+    const first = Math.min(bytes, Math.max(FRAGMENT_BYTES, control));
+    const left = 1 + Math.ceil((bytes - first) / FRAGMENT_BYTES);
     const start = Buffer.allocUnsafe(header.size);
     header.write(start, 0);
     this.#sequence = BigInt.asUintN(64, this.#sequence + 1n) || 1n;
-    const sequence: Sequence = { id: this.#sequence, terms, at: 0, left, behind: [] };
-    this.#pendingBytes += terms.length;
+    const sequence: Sequence = { id: this.#sequence, terms, bytes, left, behind: [] };
+    this.#pendingBytes += bytes;
     this.#fragment(FIRST_FRAGMENT, sequence, start, first);
     this.#sequences.set(sender, sequence);
   }
 
-  #fragment(kind: number, sequence: Sequence, header: Buffer, end: number): void {
-    const part = sequence.terms.subarray(sequence.at, end);
+  #fragment(kind: number, sequence: Sequence, header: Buffer, bytes: number): void {
     const start = Buffer.allocUnsafe(22 + header.length);
-    start.writeUInt32BE(18 + header.length + part.length, 0);
+    start.writeUInt32BE(18 + header.length + bytes, 0);
     start[4] = VERSION;
     start[5] = kind;
     start.writeBigUInt64BE(sequence.id, 6);
     start.writeBigUInt64BE(BigInt(sequence.left), 14);
     start.set(header, 22);
-    this.ready.push(start, part);
-    this.#pendingBytes -= part.length;
-    sequence.at = end;
+    this.ready.push(start);
+    moveBytes(sequence.terms, bytes, this.ready);
+    this.#pendingBytes -= bytes;
+    sequence.bytes -= bytes;
     sequence.left--;
   }
 
@@ -255,15 +253,15 @@ export class FrameWriter {
   #release(sender: string, waiting: readonly Frame[]): void {
     for (let i = 0; i < waiting.length; i++) {
       const frame = waiting[i] as Frame;
-      this.#pendingBytes -= frame.terms.length;
+      this.#pendingBytes -= frame.bytes;
       this.#header?.begin();
-      if (frame.terms.length <= FRAGMENT_BYTES || frame.control === frame.terms.length) {
+      if (frame.bytes <= FRAGMENT_BYTES || frame.control === frame.bytes) {
         const start = Buffer.allocUnsafe(7);
-        start.writeUInt32BE(3 + frame.terms.length, 0);
+        start.writeUInt32BE(3 + frame.bytes, 0);
         start[4] = VERSION;
         start[5] = HEADER;
         start[6] = 0;
-        this.ready.push(start, frame.terms);
+        this.ready.push(start, ...frame.terms);
         continue;
       }
       this.#begin(frame, sender);
@@ -276,6 +274,21 @@ export class FrameWriter {
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** Moves the first `n` bytes of `parts` to the end of `to`. */
+function moveBytes(parts: Buffer[], n: number, to: Buffer[]): void {
+  while (n > 0) {
+    const first = parts[0] as Buffer;
+    if (first.length > n) {
+      to.push(first.subarray(0, n));
+      parts[0] = first.subarray(n);
+      return;
+    }
+    to.push(first);
+    parts.shift();
+    n -= first.length;
+  }
+}
 
 function senderKey({ node, id, serial, creation }: Pid): string {
   return `${id}.${serial}.${creation}.${node.text}`;

@@ -38,6 +38,8 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
   maxBacklogBytes: 512 * 1024 * 1024,
 };
 
+/** Binaries from here on are not copied on their way out: then handing them over by themselves costs less. */
+const ATTACH_BYTES = 32 * 1024;
 const TICK = Buffer.alloc(4);
 
 /**
@@ -91,14 +93,23 @@ export class Connection {
     this.#splitter = new FrameSplitter({
       lengthBytes: 4,
       maxFrameBytes: limits.maxFrameBytes,
-      onFrame: (bytes, start, end) => this.#frame(bytes, start, end),
+      onFrame: (bytes, start, end) => {
+        if (start < end) this.#signal(this.#reader.read(bytes, start, end)); // otherwise a tick
+      },
+      pieces: {
+        begin: (bytes, start, end, length) => this.#reader.begin(bytes, start, end, length),
+        next: (bytes, start, end, left) => this.#signal(this.#reader.readNext(bytes, start, end, left)),
+      },
     });
     this.#flush = () => {
       this.#flushing = false;
       if (this.closeReason === undefined) this.#send();
     };
     // OTP 23, which has no V4_NC, reads short ports only
-    this.#out = new TermWriter({ shortPorts: (outcome.flags & FLAG.V4_NC) === 0n });
+    this.#out = new TermWriter({
+      shortPorts: (outcome.flags & FLAG.V4_NC) === 0n,
+      attachBytes: ATTACH_BYTES,
+    });
     this.signals = new SignalWriter(this.#out, outcome.flags, () => {
       if (this.#flushing) return;
       this.#flushing = true;
@@ -194,7 +205,7 @@ export class Connection {
   #send(): void {
     const stream = this.#stream;
     const { frames } = this.signals;
-    if (frames.ready.length === 0 && !frames.pending) {
+    if (frames.ready.length === 0 && !frames.pending && !this.#out.attached) {
       const bytes = this.#out.take();
       if (bytes.length === 0) return;
       this.#wrote = true;
@@ -203,9 +214,8 @@ export class Connection {
     }
     this.#wrote = true;
     stream.cork();
+    this.#out.takeParts(frames.ready);
     this.#sendReady();
-    const bytes = this.#out.take();
-    if (bytes.length > 0) stream.write(bytes);
     while (frames.pending && stream.writableLength < this.#limits.highWaterBytes) {
       frames.nextFragment();
       this.#sendReady();
@@ -242,9 +252,7 @@ export class Connection {
     }
   }
 
-  #frame(bytes: Buffer, start: number, end: number): void {
-    if (start === end) return; // a tick
-    const signal = this.#reader.read(bytes, start, end);
+  #signal(signal: Signal | undefined): void {
     if (signal !== undefined) this.#sink.signal(this, signal);
   }
 

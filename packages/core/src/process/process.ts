@@ -107,7 +107,8 @@ export interface Process extends AsyncIterable<Term> {
   /**
    * Sends a message. To a node that is not connected, it is kept until a connection is made, and lost if none can be.
    * Nothing slows the sender down: a peer that does not read costs memory until its connection is given up
-   * (`ConnectionLimits.maxBacklogBytes`). Ask for answers now and then when sending much.
+   * (`ConnectionLimits.maxBacklogBytes`). Ask for answers now and then when sending much. A binary of 32 KiB or more is
+   * not copied: do not change it afterwards, as with `write` of a Node.js socket.
    * @throws IsthmusError a code of `@isthmus/etf` when `message` cannot be encoded
    */
   send(to: Address, message: Term): void;

@@ -1,5 +1,6 @@
 import { FLAG, HIDDEN_FULL, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
-import { atom, type Pid, tuple } from "@isthmus/etf";
+import { atom, type Pid, type Tuple, tuple } from "@isthmus/etf";
+import { IsthmusError } from "@isthmus/wire";
 import { describe, expect, it } from "vitest";
 import { SIGNAL, TermBody } from "../../src/channel/index.ts";
 import { connectedPair, FRAMINGS, leftPid, leftRef, rightPid, settle } from "../support.ts";
@@ -192,4 +193,56 @@ it("what was sent before close arrives, and close is told once", async () => {
   expect(seenRight.signals.map(({ body: got }) => got)).toEqual([atom("last")]);
   expect(seenLeft.closed).toEqual([reason]);
   expect(seenRight.closed.map(({ code }) => code)).toEqual(["CONNECTION_CLOSED"]);
+});
+
+describe.each(FRAMINGS)("a long binary with %s framing", (_name, flags) => {
+  const long = (size = 300_000) => Buffer.alloc(size, "every byte has its place");
+
+  it("is handed to the stream as it is, and a short one copied", async () => {
+    const { left, leftEnd, seenRight } = connectedPair(flags);
+    const chunks: Buffer[] = [];
+    const write = leftEnd._write.bind(leftEnd);
+    leftEnd._write = (chunk: Buffer, encoding, done) => {
+      chunks.push(chunk);
+      write(chunk, encoding, done);
+    };
+    const of = (data: Buffer) => chunks.filter(({ buffer }) => buffer === data.buffer);
+    const [data, short] = [long(), long(5000)];
+    left.signals.send(leftPid(1), rightPid(2), body(tuple(atom("x"), data, short)));
+    await settle();
+    expect(of(data).reduce((sum, { length }) => sum + length, 0)).toBe(data.length);
+    expect(of(short)).toEqual([]);
+    const [{ body: got }] = seenRight.signals as [{ body: Tuple }];
+    expect((got.elements[1] as Buffer).equals(data)).toBe(true);
+    expect((got.elements[2] as Buffer).equals(short)).toBe(true);
+  });
+
+  it("counts as backlog until it is sent", async () => {
+    const { left, leftEnd, seenLeft, seenRight } = connectedPair(flags, { highWaterBytes: 50_000 });
+    leftEnd.stuck = true;
+    left.signals.send(leftPid(1), rightPid(2), body(long()));
+    expect(left.backlog).toBeGreaterThan(300_000);
+    await settle();
+    expect(left.backlog).toBeGreaterThan(300_000);
+    expect(left.blocked).toBe(true);
+    leftEnd.unstick();
+    await settle();
+    expect([left.backlog, left.blocked, seenLeft.writable]).toEqual([0, false, 1]);
+    expect(seenRight.signals.map(({ body: got }) => (got as Buffer).equals(long()))).toEqual([true]);
+  });
+
+  it("arrives when the connection is closed right after, and what cannot be encoded leaves nothing", async () => {
+    const { left, seenRight } = connectedPair(flags);
+    left.signals.send(leftPid(1), rightPid(2), body(1));
+    const unsent = body(tuple(long(), Number.NaN));
+    expect(() => left.signals.send(leftPid(1), rightPid(2), unsent)).toThrow(
+      expect.objectContaining({ code: "ETF_UNREPRESENTABLE" }),
+    );
+    left.signals.send(leftPid(1), rightPid(2), body(long()));
+    left.close(new IsthmusError("NODE_CLOSED", "bye"));
+    await settle();
+    expect(
+      seenRight.signals.map(({ body: got }) => (Buffer.isBuffer(got) ? got.equals(long()) : got)),
+    ).toEqual([1, true]);
+  });
 });

@@ -27,6 +27,19 @@ export interface TermWriterOptions {
   readonly latin1Atoms?: boolean;
   /** Writes ports below 2^28 as NEW_PORT_EXT: what OTP 25 and older write, and the only form that OTP 23 reads. */
   readonly shortPorts?: boolean;
+  /**
+   * Binaries and copied spans of this many bytes or more are not copied: the output refers to them, and
+   * {@link TermWriter.takeParts} gives them out as they are. They must not be changed until what was taken is sent.
+   * Default: everything is copied.
+   */
+  readonly attachBytes?: number;
+}
+
+/** Bytes of somebody else that stand in the output. */
+interface Attachment {
+  /** Where they begin; a mark. */
+  at: number;
+  readonly bytes: Buffer;
 }
 
 /** Numbers for atoms, which a reader of the output knows (PROTOCOL 4.3). */
@@ -85,6 +98,10 @@ export class TermWriter {
   readonly #maxDepth: number;
   readonly #latin1Atoms: boolean;
   readonly #shortPorts: boolean;
+  readonly #attachBytes: number;
+  /** What stands in the untaken output and not in the slab, in order; and how long it is in all. */
+  readonly #attached: Attachment[] = [];
+  #attachedBytes = 0;
   // the frames of containers being written, pooled
   readonly #items: (readonly Term[])[] = [];
   readonly #indexes: number[] = [];
@@ -96,6 +113,7 @@ export class TermWriter {
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH;
     this.#latin1Atoms = options.latin1Atoms ?? false;
     this.#shortPorts = options.shortPorts ?? false;
+    this.#attachBytes = Math.max(options.attachBytes ?? Number.POSITIVE_INFINITY, LOOP_COPY_BYTES + 1);
     this.atomReferences = undefined;
     this.bytes = Buffer.allocUnsafeSlow(this.#slabBytes);
     this.position = 0;
@@ -104,7 +122,12 @@ export class TermWriter {
 
   /** Bytes written since the last {@link TermWriter.take}. */
   get length(): number {
-    return this.position - this.#start;
+    return this.position - this.#start + this.#attachedBytes;
+  }
+
+  /** Whether {@link TermWriter.takeParts} would give out more than one part. */
+  get attached(): boolean {
+    return this.#attachedBytes > 0;
   }
 
   /** Makes room for `n` more bytes; may replace {@link TermWriter.bytes}. */
@@ -144,37 +167,67 @@ export class TermWriter {
 
   /** Overwrites four bytes at a position that {@link TermWriter.mark} gave. */
   patchU32(at: number, value: number): void {
-    putU32(this.bytes, this.#start + at, value);
+    putU32(this.bytes, this.indexOf(at), value);
   }
 
   /** The present position, counted from the untaken start. */
   mark(): number {
-    return this.position - this.#start;
+    return this.position - this.#start + this.#attachedBytes;
+  }
+
+  /** Where in {@link TermWriter.bytes} the position `mark` is, until more is written. */
+  indexOf(mark: number): number {
+    let index = this.#start + mark - this.#attachedBytes;
+    // what is asked for is mostly near the end
+    for (let i = this.#attached.length - 1; i >= 0; i--) {
+      const { at, bytes } = this.#attached[i] as Attachment;
+      if (at < mark) break;
+      index += bytes.length;
+    }
+    return index;
   }
 
   /** Makes room for `n` bytes at `at`, a position that {@link TermWriter.mark} gave, before what was written since. */
   insert(at: number, n: number): void {
     this.ensure(n);
-    const from = this.#start + at;
+    const from = this.indexOf(at);
     this.bytes.copyWithin(from + n, from, this.position);
     this.position += n;
+    this.#shift(at, n);
   }
 
-  /** Takes out the `n` bytes at `at`, a position that {@link TermWriter.mark} gave. */
+  /**
+   * Takes out the `n` bytes at `at`, a position that {@link TermWriter.mark} gave. They must not end within a span that
+   * was attached.
+   */
   remove(at: number, n: number): void {
-    const from = this.#start + at;
-    this.bytes.copyWithin(from, from + n, this.position);
-    this.position -= n;
+    const from = this.indexOf(at);
+    const to = this.indexOf(at + n);
+    this.bytes.copyWithin(from, to, this.position);
+    this.position -= to - from;
+    const kept = this.#attached.filter((one) => one.at < at || one.at >= at + n);
+    if (kept.length < this.#attached.length) {
+      this.#attached.splice(0, this.#attached.length, ...kept);
+      this.#attachedBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    }
+    this.#shift(at, -n);
   }
 
   /** Forgets everything written since `mark`. */
   truncate(mark: number): void {
-    this.position = this.#start + mark;
+    this.position = this.indexOf(mark);
+    while (this.#attachedBytes > 0 && (this.#attached.at(-1) as Attachment).at >= mark) {
+      this.#attachedBytes -= (this.#attached.pop() as Attachment).bytes.length;
+    }
   }
 
   /** Appends `source[start, end)`. */
   copy(source: Uint8Array, start: number, end: number): void {
     const length = end - start;
+    if (length >= this.#attachBytes) {
+      this.#attach(source, start, length);
+      return;
+    }
     this.ensure(length);
     const bytes = this.bytes;
     let at = this.position;
@@ -187,17 +240,38 @@ export class TermWriter {
     this.position = at + length;
   }
 
-  /** A view of everything untaken. Writing continues behind it. */
+  /** A view of everything untaken; a copy when something is attached. Writing continues behind it. */
   take(): Buffer {
+    if (this.#attachedBytes > 0) return this.#joined();
     const taken = this.bytes.subarray(this.#start, this.position);
     this.#start = this.position;
     return taken;
   }
 
+  /** Appends everything untaken to `parts`: views of the slab and what was attached, in order; nothing for nothing. */
+  takeParts(parts: Buffer[]): void {
+    let from = this.#start;
+    let before = 0;
+    for (const { at, bytes } of this.#attached) {
+      const to = this.#start + at - before;
+      if (to > from) parts.push(this.bytes.subarray(from, to));
+      parts.push(bytes);
+      before += bytes.length;
+      from = to;
+    }
+    if (this.position > from) parts.push(this.bytes.subarray(from, this.position));
+    this.#start = this.position;
+    this.#attached.length = 0;
+    this.#attachedBytes = 0;
+  }
+
   /** A copy of everything untaken, in memory of its own, which is then forgotten: the slab is written again. */
   copyOut(): Buffer {
-    const copy = Buffer.from(this.bytes.subarray(this.#start, this.position));
-    this.position = this.#start;
+    const start = this.#start;
+    const copy =
+      this.#attachedBytes > 0 ? this.#joined() : Buffer.from(this.bytes.subarray(start, this.position));
+    this.#start = start;
+    this.position = start;
     return copy;
   }
 
@@ -512,10 +586,11 @@ export class TermWriter {
 
   /** @param bits for BIT_BINARY_EXT, -1 for none */
   #binary(tag: number, data: Uint8Array, bits: number): void {
-    this.ensure(data.length + 6);
-    this.#head(tag, data.length);
+    const length = data.length;
+    this.ensure(length < this.#attachBytes ? length + 6 : 6);
+    this.#head(tag, length);
     if (bits >= 0) this.u8(bits);
-    this.copy(data, 0, data.length);
+    this.copy(data, 0, length);
   }
 
   /** Writes `[]`, and as STRING_EXT a list of 1 to 65535 bytes; the BEAM writes those so, in messages too. */
@@ -624,6 +699,28 @@ export class TermWriter {
         `${what} is not a term. Use the constructors of this package, or fromJs.`,
       );
     }
+  }
+
+  #attach(source: Uint8Array, start: number, length: number): void {
+    const bytes = Buffer.from(source.buffer, source.byteOffset + start, length);
+    this.#attached.push({ at: this.mark(), bytes });
+    this.#attachedBytes += length;
+  }
+
+  /** Moves what was attached at `from` or behind it by `n` bytes. */
+  #shift(from: number, n: number): void {
+    for (let i = this.#attached.length - 1; i >= 0; i--) {
+      const one = this.#attached[i] as Attachment;
+      if (one.at < from) return;
+      one.at += n;
+    }
+  }
+
+  /** Everything untaken in one piece. */
+  #joined(): Buffer {
+    const parts: Buffer[] = [];
+    this.takeParts(parts);
+    return Buffer.concat(parts);
   }
 
   #grow(n: number): void {

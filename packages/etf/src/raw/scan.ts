@@ -268,6 +268,9 @@ export class TermScanner {
           if (writer !== undefined) {
             this.#flush(at);
             mark = writer.mark();
+            // the place of its size belongs to the output, even when what follows is attached
+            writer.u32(0);
+            this.#run = at + 4;
           }
           at = this.#smallInteger(this.#smallInteger(this.#atom(at + 29)));
           if (at >= end) throw truncatedAt(at);
