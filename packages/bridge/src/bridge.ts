@@ -1,81 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { type HiddenNode, type NodeEvent, type NodeOptions, startNode } from "@isthmus/core";
-import { HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
-import { type EpmdServer, ensureEpmdServer, type NodeResolver, startEpmdServer } from "@isthmus/epmd-client";
+import type { HiddenNode, NodeEvent } from "@isthmus/core";
 import { atom } from "@isthmus/etf";
-import { epmd, startTopology, type Topology } from "@isthmus/strategies";
+import type { TopologyStatus } from "@isthmus/strategies";
 import { type Clock, type Logger, silentLogger, systemClock } from "@isthmus/wire";
 import { bridgeError } from "./errors.ts";
+import { type Membership, startMembership } from "./membership.ts";
+import type { BridgeOptions, ReloadOptions, RouteOptions } from "./options.ts";
 import { Policy, type PolicyMode, type RuleCount } from "./policy/policy.ts";
-import type { PolicyRule } from "./policy/rule.ts";
-import {
-  ClusterRouter,
-  DEFAULT_ROUTER_LIMITS,
-  type RouterContext,
-  type RouterLimits,
-} from "./routing/cluster-router.ts";
-import { type Balance, ExportedName } from "./routing/exported-name.ts";
+import { ClusterRouter, DEFAULT_ROUTER_LIMITS, type RouterContext } from "./routing/cluster-router.ts";
+import { ExportedName } from "./routing/exported-name.ts";
 import { Refusals } from "./routing/refusals.ts";
 import { firstIndex } from "./translate/identity-index.ts";
 import { takeIndexes } from "./translate/index-file.ts";
-
-/** The bridge's place in one cluster. */
-export interface ClusterOptions {
-  /** The bridge's node name there. */
-  readonly node: string;
-  readonly cookie: NodeOptions["cookie"];
-  readonly listen?: { readonly host?: string; readonly port?: number };
-  /** The port mapper to register with; `false` for none. */
-  readonly epmd?: { readonly host?: string; readonly port?: number } | false;
-  /** Start a port mapper in this process: if nobody listens (`auto`), or else fail (`always`). @default "never" */
-  readonly embeddedEpmd?: "auto" | "always" | "never";
-  readonly resolver?: NodeResolver;
-  /** Nodes to be connected to at all times. */
-  readonly hosts: readonly string[];
-  /** @default 60 */
-  readonly tickTimeSeconds?: number;
-}
-
-/** A process of one cluster made available in another. */
-export interface RouteOptions {
-  /** The cluster that may use it. */
-  readonly from: string;
-  /** The cluster that has it. */
-  readonly to: string;
-  /** Its registered name there. */
-  readonly name: string;
-  /** The name under which `from` uses it. @default the same */
-  readonly as?: string;
-  /** The node, or the nodes, that have it. */
-  readonly nodes: readonly string[];
-  /** How to choose among several nodes. @default "first_up" */
-  readonly balance?: Balance;
-}
-
-/** Options of {@link startBridge}. */
-export interface BridgeOptions {
-  readonly clusters: Readonly<Record<string, ClusterOptions>>;
-  /** Names that cross. Each route also allows what is needed to use its name; see {@link PolicyRule}. */
-  readonly routes: readonly RouteOptions[];
-  /** Rules, which come before what the routes allow. The first that matches decides. @default none */
-  readonly policy?: readonly PolicyRule[];
-  /** `log`: what the rules refuse is carried, and logged. @default "enforce" */
-  readonly policyMode?: PolicyMode;
-  readonly limits?: Partial<RouterLimits>;
-  readonly logger?: Logger;
-  readonly clock?: Clock;
-  /**
-   * A file that keeps which indexes of stand-ins earlier runs have taken, so that this one uses others. One bridge to a
-   * file. @default none: the indexes begin anywhere among 2^32, by chance
-   */
-  readonly stateFile?: string;
-}
-
-/** What {@link Bridge.reload} replaces. */
-export interface ReloadOptions extends Pick<BridgeOptions, "routes" | "policy" | "policyMode"> {
-  /** Nodes to be connected to at all times, by cluster. @default as before */
-  readonly hosts?: Readonly<Record<string, readonly string[]>>;
-}
 
 /** The state of one cluster, as `isthmus` shows it. */
 export interface ClusterStatus {
@@ -88,6 +24,8 @@ export interface ClusterStatus {
   readonly identities: number;
   readonly carried: number;
   readonly undeliverable: number;
+  /** What keeps it connected. */
+  readonly topologies: readonly TopologyStatus[];
 }
 
 /** The state of a bridge. */
@@ -104,14 +42,6 @@ export interface BridgeStatus {
   readonly relations: number;
 }
 
-interface Member {
-  readonly router: ClusterRouter;
-  readonly node: HiddenNode;
-  /** Where it stays connected to. */
-  hosts: readonly string[];
-  topology: Topology;
-}
-
 /**
  * Starts a bridge: a hidden node in each cluster, which carries what the routes allow between them.
  * @throws IsthmusError `BRIDGE_OPTIONS_INVALID`, `STATE_FILE_FAILED`, and the codes of {@link startNode}; nothing is left running then
@@ -121,8 +51,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   const clock = options.clock ?? systemClock;
   const bridge = new Bridge(options, logger, clock);
   try {
-    for (const [id, cluster] of Object.entries(options.clusters)) await bridge[ADD](id, cluster);
-    bridge[CONNECT]();
+    await bridge[START]();
   } catch (error) {
     await bridge.close();
     throw error;
@@ -130,8 +59,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   return bridge;
 }
 
-const ADD = Symbol("add");
-const CONNECT = Symbol("connect");
+const START = Symbol("start");
 
 /** A running bridge. Made by {@link startBridge}. */
 export class Bridge implements AsyncDisposable {
@@ -140,9 +68,7 @@ export class Bridge implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #context: RouterContext;
   readonly #routers = new Map<string, ClusterRouter>();
-  readonly #members = new Map<string, Member>();
-  readonly #nodes: HiddenNode[] = [];
-  readonly #epmds: EpmdServer[] = [];
+  readonly #members = new Map<string, Membership>();
   #rules: ReloadOptions;
   #closing = false;
 
@@ -161,8 +87,9 @@ export class Bridge implements AsyncDisposable {
       limits,
       firstIndex: indexesOf(options, limits.maxIdentities),
     };
-    for (const [id, { node }] of Object.entries(options.clusters)) {
-      this.#routers.set(id, new ClusterRouter(id, node, this.#context));
+    for (const [id, cluster] of Object.entries(options.clusters)) {
+      if ("site" in cluster) throw invalid(`Cluster ${id} is of another site, which cannot be reached yet.`);
+      this.#routers.set(id, new ClusterRouter(id, cluster.node, this.#context));
     }
     this.#configure(options.routes);
   }
@@ -185,16 +112,7 @@ export class Bridge implements AsyncDisposable {
     for (const { links, watched, spawns } of this.#context.relations.values())
       relations += links.size / 2 + watched.size + spawns.size;
     return {
-      clusters: Array.from(this.#members, ([id, { router, node }]) => ({
-        id,
-        node: node.name,
-        port: node.port,
-        registered: node.registered,
-        connected: node.nodes().map(({ node: name, hidden }) => ({ node: name, hidden })),
-        identities: router.index.size,
-        carried: router.counters.carried,
-        undeliverable: router.counters.undeliverable,
-      })),
+      clusters: Array.from(this.#members, ([id, member]) => this.#clusterStatus(id, member)),
       routes: this.#rules.routes,
       policyMode: this.#context.policy.mode,
       rules: this.#context.policy.counts(),
@@ -215,15 +133,8 @@ export class Bridge implements AsyncDisposable {
     this.#context.policy = policy;
     this.#rules = options;
     for (const [id, router] of this.#routers) router.configure(names.get(id) ?? []);
-    const stopped: Promise<void>[] = [];
-    for (const [id, member] of this.#members) {
-      const hosts = this.#hosts(id);
-      if (this.#closing || hosts.join() === member.hosts.join()) continue;
-      stopped.push(member.topology.stop());
-      member.hosts = hosts;
-      member.topology = this.#connect(id, member.node, hosts);
-    }
-    await Promise.all(stopped);
+    if (this.#closing) return;
+    await Promise.all(Array.from(this.#members, ([id, member]) => member.follow(this.#hosts(id))));
   }
 
   /**
@@ -232,104 +143,72 @@ export class Bridge implements AsyncDisposable {
    */
   async drain(ms: number): Promise<void> {
     this.#closing = true;
-    await Promise.all(Array.from(this.#members.values(), ({ topology }) => topology.stop()));
-    await Promise.all(this.#nodes.map((node) => node.leave()));
+    const members = [...this.#members.values()];
+    await Promise.all(members.map((member) => member.leave()));
     const deadline = this.#clock.now() + ms;
     while (this.#clock.now() < deadline && this.status().relations > 0) {
       await new Promise<void>((resolve) => this.#clock.after(50, resolve));
     }
-    await Promise.all(this.#nodes.map((node) => node.flushed(Math.max(0, deadline - this.#clock.now()))));
+    await Promise.all(members.map(({ node }) => node.flushed(Math.max(0, deadline - this.#clock.now()))));
   }
 
   /** Ends everything at once: connections, listeners, registrations, embedded epmds. May be called again. */
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.all(Array.from(this.#members.values(), ({ topology }) => topology.stop()));
-    await Promise.all(this.#nodes.map((node) => node.close()));
-    await Promise.all(this.#epmds.splice(0).map((server) => server.close()));
+    await Promise.all(Array.from(this.#members.values(), (member) => member.close()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
-  async [ADD](id: string, cluster: ClusterOptions): Promise<void> {
-    await this.#startEpmd(id, cluster);
-    const router = this.router(id);
-    const node = await startNode({
-      name: cluster.node,
-      cookie: cluster.cookie,
-      listen: cluster.listen ?? {},
-      // atoms stand where they are used, so a body can be copied from one connection to another
-      flags: HIDDEN_PASS_THROUGH,
-      router,
-      logger: this.#logger,
-      clock: this.#clock,
-      ...(cluster.epmd === undefined ? {} : { epmd: cluster.epmd }),
-      ...(cluster.resolver === undefined ? {} : { resolver: cluster.resolver }),
-      ...(cluster.tickTimeSeconds === undefined ? {} : { tickTimeSeconds: cluster.tickTimeSeconds }),
-    });
-    this.#nodes.push(node);
-    router.attach(node);
-    node.onNodeEvent((event) => this.#logNode(id, event));
-    this.#logger.info(
-      { cluster: id, node: node.name, port: node.port, epmd: node.registered },
-      "cluster identity is up",
-    );
-  }
-
-  /** Once every identity is there, so that the first signal finds the way open. */
-  [CONNECT](): void {
-    for (const [id, router] of this.#routers) {
-      const { node } = router;
-      const hosts = this.#hosts(id);
-      this.#members.set(id, { router, node, hosts, topology: this.#connect(id, node, hosts) });
+  /** Every identity first, so that the first signal finds the way open; then connections. */
+  async [START](): Promise<void> {
+    const { clusters } = this.#options;
+    for (const [id, cluster] of Object.entries(clusters)) {
+      if ("site" in cluster) continue;
+      const router = this.router(id);
+      const member = await startMembership({
+        ...{ id, cluster, router },
+        logger: this.#logger,
+        clock: this.#clock,
+      });
+      this.#members.set(id, member);
+      const { node } = member;
+      router.attach(node);
+      node.onNodeEvent((event) => this.#logNode(id, event));
+      this.#logger.info(
+        { cluster: id, node: node.name, port: node.port, epmd: node.registered },
+        "cluster identity is up",
+      );
     }
+    for (const [id, member] of this.#members) await member.connect(this.#hosts(id));
   }
 
-  #connect(id: string, node: HiddenNode, hosts: readonly string[]): Topology {
-    return startTopology({
-      name: id,
-      strategy: epmd({ hosts }),
-      hooks: {
-        self: node.name,
-        connect: (name, signal) => node.connect(name, { signal }),
-        disconnect: async (name) => {
-          node.disconnect(name);
-        },
-        listNodes: () => node.nodes().map((connected) => connected.node),
-        onNodeUp: (listener) =>
-          node.onNodeEvent((event) => {
-            if (event.type === "up") listener(event.node);
-          }),
-        onNodeDown: (listener) =>
-          node.onNodeEvent((event) => {
-            if (event.type === "down") listener(event.node, event.reason);
-          }),
-      },
-      logger: this.#logger,
-      clock: this.#clock,
-    });
+  #clusterStatus(id: string, member: Membership): ClusterStatus {
+    const { node } = member;
+    const { index, counters } = this.router(id);
+    return {
+      id,
+      node: node.name,
+      port: node.port,
+      registered: node.registered,
+      connected: node.nodes().map(({ node: name, hidden }) => ({ node: name, hidden })),
+      identities: index.size,
+      carried: counters.carried,
+      undeliverable: counters.undeliverable,
+      topologies: member.topologies(),
+    };
   }
 
-  /** Those that discovery names and those that routes and rules lead to: to choose the first that is up, one must know which are. */
+  /** Those that are listed and those that routes and rules lead to: to choose the first that is up, one must know which are. */
   #hosts(id: string): string[] {
     const { routes, policy = [], hosts } = this.#rules;
-    const listed = hosts?.[id] ?? this.#options.clusters[id]!.hosts;
-    const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes }) => nodes);
+    const cluster = this.#options.clusters[id]!;
+    const listed = hosts?.[id] ?? ("hosts" in cluster ? (cluster.hosts ?? []) : []);
+    const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
     const running = policy.filter(({ to }) => to?.includes(id)).flatMap(({ nodes }) => nodes ?? []);
-    return [...new Set([...listed, ...targets, ...running])];
-  }
-
-  async #startEpmd(id: string, cluster: ClusterOptions): Promise<void> {
-    const mode = cluster.embeddedEpmd ?? "never";
-    if (mode === "never" || cluster.epmd === false) return;
-    const port = cluster.epmd?.port;
-    const options = { ...(port === undefined ? {} : { port }), logger: this.#logger };
-    const server = mode === "always" ? await startEpmdServer(options) : await ensureEpmdServer(options);
-    if (server === undefined) return;
-    this.#epmds.push(server);
-    this.#logger.info({ cluster: id, port: server.port }, "embedded epmd started");
+    return [...new Set([...listed, ...targets, ...running])].filter((node) => !node.includes("*"));
   }
 
   #policy({ routes, policy = [], policyMode = "enforce" }: ReloadOptions): Policy {
@@ -359,12 +238,13 @@ export class Bridge implements AsyncDisposable {
       const from = this.router(route.from);
       const to = this.router(route.to);
       if (from === to) throw invalid(`The route of ${route.name} leads from ${route.from} to itself.`);
-      if (route.nodes.length === 0) throw invalid(`The route of ${route.name} names no target node.`);
+      const { nodes = [] } = route;
+      if (nodes.length === 0) throw invalid(`The route of ${route.name} names no target node.`);
       const name = new ExportedName(
         atom(route.as ?? route.name),
         to,
         atom(route.name),
-        route.nodes.map((node) => atom(node)),
+        nodes.map((node) => atom(node)),
         route.balance ?? "first_up",
       );
       const known = names.get(route.from);

@@ -114,7 +114,7 @@ class RunningDaemon implements Daemon {
         return false;
       }
       const { routes, policy, policyMode, clusters } = config;
-      const hosts = Object.fromEntries(Object.entries(clusters).map(([id, one]) => [id, one.hosts]));
+      const hosts = Object.fromEntries(Object.entries(clusters).map(([id, { hosts = [] }]) => [id, hosts]));
       await this.#bridge.reload({ routes, policy, policyMode, hosts });
       this.#config = config;
       this.#watchOn();

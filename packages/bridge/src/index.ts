@@ -2,16 +2,7 @@
  * The Isthmus bridge as a library: links BEAM clusters that never mesh. The command `isthmus` is made of this.
  * @packageDocumentation
  */
-export {
-  Bridge,
-  type BridgeOptions,
-  type BridgeStatus,
-  type ClusterOptions,
-  type ClusterStatus,
-  type ReloadOptions,
-  type RouteOptions,
-  startBridge,
-} from "./bridge.ts";
+export { Bridge, type BridgeStatus, type ClusterStatus, startBridge } from "./bridge.ts";
 export { type BridgeConfig, loadConfig, parseConfig } from "./config/config.ts";
 export { CONFIG_ERROR_CODES, type ConfigErrorCode } from "./config/errors.ts";
 export type { ConfigProblem } from "./config/problem.ts";
@@ -24,6 +15,17 @@ export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
 export { type FormConfig, loadFormConfig } from "./form/config.ts";
 export { FORM_ERROR_CODES, type FormErrorCode } from "./form/errors.ts";
 export { Formation, type FormationOptions, type FormationStatus, startFormation } from "./form/formation.ts";
+export type {
+  BridgeOptions,
+  ClusterOptions,
+  DiscoveryOptions,
+  FarClusterOptions,
+  GroupOptions,
+  MirrorOptions,
+  OwnClusterOptions,
+  ReloadOptions,
+  RouteOptions,
+} from "./options.ts";
 export type { PolicyMode, RuleCount } from "./policy/policy.ts";
 export type { PolicyRule } from "./policy/rule.ts";
 export {
@@ -33,3 +35,4 @@ export {
   type RouterLimits,
 } from "./routing/cluster-router.ts";
 export type { Balance } from "./routing/exported-name.ts";
+export type { SiteOptions, TrunkOptions } from "./sites/options.ts";

@@ -14,6 +14,7 @@ export type { ServerContext, ServerHandlers, ServerOptions } from "./calls/serve
 export type { SystemCalls } from "./calls/sys.ts";
 export { CORE_ERROR_CODES, type CoreErrorCode } from "./errors.ts";
 export { type Connection, type ConnectionLimits, DEFAULT_CONNECTION_LIMITS } from "./net/connection.ts";
+export type { Dialled } from "./node/dial.ts";
 export { type ConnectedNode, type HiddenNode, type NodeEvent, startNode } from "./node/node.ts";
 export type { DynamicName, NodeOptions, NodeTls, SignalRouter } from "./node/options.ts";
 export {

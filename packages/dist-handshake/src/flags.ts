@@ -52,6 +52,11 @@ export const FLAG = {
   ALTACT_SIG: 0x20n << 32n,
   /** Term tag 67 (OTP 29). */
   NATIVE_RECORDS: 0x40n << 32n,
+  /**
+   * Isthmus only, the highest bit: the node is a bridge, so processes of many creations live under its name. No BEAM
+   * looks at it.
+   */
+  BRIDGE: 1n << 63n,
 } as const;
 
 /** Every flag that OTP 25 and later demand of a peer, and what `MANDATORY_25_DIGEST` stands for. */

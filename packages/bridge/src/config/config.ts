@@ -4,7 +4,7 @@ import { Cookie } from "@isthmus/dist-handshake";
 import { epmdResolver, staticResolver } from "@isthmus/epmd-client";
 import { IsthmusError } from "@isthmus/wire";
 import type * as v from "valibot";
-import type { ClusterOptions, RouteOptions } from "../bridge.ts";
+import type { OwnClusterOptions, RouteOptions } from "../options.ts";
 import type { PolicyMode } from "../policy/policy.ts";
 import type { PolicyRule } from "../policy/rule.ts";
 import type { ReadCookieFile } from "./cookie.ts";
@@ -21,7 +21,7 @@ import { YamlSource } from "./yaml-source.ts";
 export interface BridgeConfig {
   /** Where it was read, as an absolute path. */
   readonly file: string;
-  readonly clusters: Readonly<Record<string, ClusterOptions>>;
+  readonly clusters: Readonly<Record<string, OwnClusterOptions>>;
   readonly routes: readonly RouteOptions[];
   readonly policy: readonly PolicyRule[];
   readonly policyMode: PolicyMode;
@@ -120,7 +120,7 @@ class BridgeExamination extends Examination {
     const list = isRecord(raw) && Array.isArray(raw["routes"]) ? (raw["routes"] as unknown[]) : [];
     const rules = isRecord(raw) && Array.isArray(raw["policy"]) ? (raw["policy"] as unknown[]) : [];
     const epmdPort = this.epmdPort();
-    const clusters: Record<string, ClusterOptions> = {};
+    const clusters: Record<string, OwnClusterOptions> = {};
     for (const [id, one] of Object.entries(given)) {
       if (!/^[A-Za-z][\w.-]*$/.test(id)) {
         const message = "cannot be the name of a cluster: a letter, then letters, digits, _, - and dots.";
@@ -161,7 +161,7 @@ class BridgeExamination extends Examination {
     };
   }
 
-  #cluster(id: string, raw: unknown, epmdPort: number): ClusterOptions | undefined {
+  #cluster(id: string, raw: unknown, epmdPort: number): OwnClusterOptions | undefined {
     const path: KeyPath = ["clusters", id];
     const cookie = isRecord(raw) ? this.cookie(raw["cookie"], [...path, "cookie"]) : undefined;
     const cluster = this.part(clusterSchema, raw, path);

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Cookie } from "@isthmus/dist-handshake";
-import type { ClusterOptions } from "../bridge.ts";
+import type { OwnClusterOptions } from "../options.ts";
 import { isRecord } from "./schema-parts.ts";
 
 /** Digests are for comparison within one run only: they tell nothing about a cookie. */
@@ -13,7 +13,7 @@ const SALT = randomBytes(32);
  */
 export function fixedParts(
   given: Readonly<Record<string, unknown>>,
-  clusters: Readonly<Record<string, ClusterOptions>>,
+  clusters: Readonly<Record<string, OwnClusterOptions>>,
   { log, state }: { readonly log: unknown; readonly state: unknown },
   epmdPort: number,
 ): ReadonlyMap<string, string> {

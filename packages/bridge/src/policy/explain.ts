@@ -1,5 +1,5 @@
 import { isNodeName, nearest, systemClock } from "@isthmus/wire";
-import type { RouteOptions } from "../bridge.ts";
+import type { RouteOptions } from "../options.ts";
 import { OPERATIONS, type Operation } from "./operation.ts";
 import { Policy, type PolicyMode } from "./policy.ts";
 import type { PolicyRule, Question, Subject } from "./rule.ts";

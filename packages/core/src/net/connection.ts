@@ -55,6 +55,8 @@ export class Connection {
   readonly flags: bigint;
   /** Whether the peer is itself a hidden node. (A connection with us is a hidden one in any case, unless we publish.) */
   readonly hidden: boolean;
+  /** Whether both ends are bridges: then the peer's pids have other creations than {@link Connection.peerCreation}, too. */
+  readonly joinsBridges: boolean;
   /** Our name and creation on this connection. */
   readonly localName: string;
   readonly localCreation: number;
@@ -84,6 +86,7 @@ export class Connection {
     this.peerCreation = outcome.peerCreation;
     this.flags = outcome.flags;
     this.hidden = (outcome.peerFlags & FLAG.PUBLISHED) === 0n;
+    this.joinsBridges = (outcome.flags & FLAG.BRIDGE) !== 0n;
     this.localName = outcome.localName;
     this.localCreation = outcome.localCreation;
     this.#stream = stream;

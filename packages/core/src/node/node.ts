@@ -84,7 +84,7 @@ async function startDynamicNode(options: NodeOptions, name: DynamicName, ticks: 
   const dialled = await dialNode(from, local, dialOptions(options), new AbortController().signal);
   const { localName, localCreation: creation } = dialled.outcome;
   const node = new HiddenNode({ ...options, creation, listen: false }, localName, ticks);
-  node[ADOPT](dialled);
+  node.adopt(dialled);
   return node;
 }
 
@@ -105,7 +105,6 @@ function tickOptions({ tickTimeSeconds = 60, tickIntensity = 4 }: NodeOptions): 
   return { intervalMs: (tickTimeSeconds * 1000) / tickIntensity, intensity: tickIntensity };
 }
 
-const ADOPT = Symbol("adopt");
 const ACCEPT = Symbol("accept");
 const LISTENING = Symbol("listening");
 
@@ -271,6 +270,14 @@ export class HiddenNode implements AsyncDisposable {
     return this.#peers.get(node);
   }
 
+  /**
+   * Takes over a stream whose two ends agree already on who they are and what they can, as after a handshake. For
+   * programs that reach another node in a way of their own.
+   */
+  adopt(ready: Dialled): void {
+    this.#peers.adopt(ready);
+  }
+
   /** Whether an attempt to connect to `node` is under way. */
   isConnecting(node: Atom): boolean {
     return this.#peers.isConnecting(node);
@@ -334,10 +341,6 @@ export class HiddenNode implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  [ADOPT](dialled: Dialled): void {
-    this.#peers.adopt(dialled);
   }
 
   [ACCEPT](socket: Parameters<Peers["accept"]>[0]): void {

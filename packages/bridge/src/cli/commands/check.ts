@@ -87,8 +87,8 @@ function warnings({ routes, policy }: BridgeConfig): string[] {
 }
 
 function describeCluster({ clusters, routes, policy }: BridgeConfig, id: string): string[] {
-  const { node, listen, epmd, embeddedEpmd, hosts } = clusters[id]!;
-  const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes }) => nodes);
+  const { node, listen, epmd, embeddedEpmd, hosts = [] } = clusters[id]!;
+  const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
   const running = policy.filter(({ to }) => to?.includes(id)).flatMap(({ nodes }) => nodes ?? []);
   const dialled = [...new Set([...hosts, ...targets, ...running])];
   const where = `${listen?.host ?? "all addresses"}, ${listen?.port ? `port ${listen.port}` : "any free port"}`;
@@ -104,7 +104,7 @@ function describeCluster({ clusters, routes, policy }: BridgeConfig, id: string)
   ];
   const usable = routes.filter(({ from }) => from === id);
   if (usable.length === 0) lines.push("  may use      nothing of the other clusters");
-  for (const { as, name, to, nodes, balance } of usable) {
+  for (const { as, name, to, nodes = [], balance } of usable) {
     const exported = as ?? name;
     const choice = nodes.length > 1 ? `, ${BALANCE[balance ?? "first_up"]}` : "";
     lines.push(

@@ -1,0 +1,130 @@
+import { type HiddenNode, startNode } from "@isthmus/core";
+import { FLAG, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
+import { type EpmdServer, ensureEpmdServer, startEpmdServer } from "@isthmus/epmd-client";
+import { type Cluster, epmd, startCluster, type TopologyStatus } from "@isthmus/strategies";
+import type { Clock, Logger } from "@isthmus/wire";
+import type { OwnClusterOptions } from "./options.ts";
+import type { ClusterRouter } from "./routing/cluster-router.ts";
+
+/** Atoms stand where they are used, so a body can be copied from one connection to another. */
+export const BRIDGE_FLAGS: bigint = HIDDEN_PASS_THROUGH | FLAG.BRIDGE;
+
+/** The topology of the nodes that are listed, or that routes and rules lead to. */
+const LISTED = "hosts";
+
+/** What {@link startMembership} needs. */
+export interface MembershipOptions {
+  readonly id: string;
+  readonly cluster: OwnClusterOptions;
+  readonly router: ClusterRouter;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/**
+ * Starts the bridge's node in a cluster; it connects to nobody before {@link Membership.connect}.
+ * @throws IsthmusError the codes of `startNode` and of `startEpmdServer`; nothing is left running then
+ */
+export async function startMembership(options: MembershipOptions): Promise<Membership> {
+  const { id, cluster, router, logger, clock } = options;
+  const server = await startEpmd(cluster, logger);
+  if (server !== undefined) logger.info({ cluster: id, port: server.port }, "embedded epmd started");
+  try {
+    const node = await startNode({
+      name: cluster.node,
+      cookie: cluster.cookie,
+      listen: cluster.listen ?? {},
+      flags: BRIDGE_FLAGS,
+      router,
+      logger,
+      clock,
+      ...(cluster.epmd === undefined ? {} : { epmd: cluster.epmd }),
+      ...(cluster.resolver === undefined ? {} : { resolver: cluster.resolver }),
+      ...(cluster.tls === undefined ? {} : { tls: cluster.tls }),
+      ...(cluster.tickTimeSeconds === undefined ? {} : { tickTimeSeconds: cluster.tickTimeSeconds }),
+    });
+    return new Membership(options, node, server);
+  } catch (error) {
+    await server?.close();
+    throw error;
+  }
+}
+
+/** The bridge's place in a cluster: its node there, and what keeps it connected. Made by {@link startMembership}. */
+export class Membership {
+  readonly node: HiddenNode;
+  readonly #options: MembershipOptions;
+  readonly #epmd: EpmdServer | undefined;
+  #cluster: Cluster | undefined;
+  #hosts: readonly string[] = [];
+
+  /** Use {@link startMembership}. */
+  constructor(options: MembershipOptions, node: HiddenNode, epmdServer: EpmdServer | undefined) {
+    this.#options = options;
+    this.node = node;
+    this.#epmd = epmdServer;
+  }
+
+  /** How discovery stands. */
+  topologies(): readonly TopologyStatus[] {
+    return this.#cluster?.status().topologies ?? [];
+  }
+
+  /**
+   * Begins to connect to `hosts` and to what discovery finds.
+   * @throws IsthmusError `STRATEGY_OPTIONS_INVALID`, `STRATEGY_UNKNOWN`
+   */
+  async connect(hosts: readonly string[]): Promise<void> {
+    const { node } = this;
+    this.#hosts = hosts;
+    this.#cluster = await startCluster({
+      topologies: { [LISTED]: { strategy: epmd({ hosts }) }, ...this.#options.cluster.discovery },
+      hooks: {
+        self: node.name,
+        connect: (name, signal) => node.connect(name, { signal }),
+        disconnect: async (name) => {
+          node.disconnect(name);
+        },
+        listNodes: () => node.nodes().map((connected) => connected.node),
+        onNodeUp: (listener) =>
+          node.onNodeEvent((event) => {
+            if (event.type === "up") listener(event.node);
+          }),
+        onNodeDown: (listener) =>
+          node.onNodeEvent((event) => {
+            if (event.type === "down") listener(event.node, event.reason);
+          }),
+      },
+      logger: this.#options.logger,
+      clock: this.#options.clock,
+    });
+  }
+
+  /** Other nodes to be connected to, besides what discovery finds. */
+  async follow(hosts: readonly string[]): Promise<void> {
+    if (hosts.join() === this.#hosts.join()) return;
+    this.#hosts = hosts;
+    await this.#cluster?.replace(LISTED, { strategy: epmd({ hosts }) });
+  }
+
+  /** Connects to nobody any more, listens no more, leaves epmd; connections stay. */
+  async leave(): Promise<void> {
+    this.#cluster?.drain();
+    await this.node.leave();
+  }
+
+  /** Ends everything. May be called again. */
+  async close(): Promise<void> {
+    await this.#cluster?.stop();
+    await this.node.close();
+    await this.#epmd?.close();
+  }
+}
+
+async function startEpmd(cluster: OwnClusterOptions, logger: Logger): Promise<EpmdServer | undefined> {
+  const mode = cluster.embeddedEpmd ?? "never";
+  if (mode === "never" || cluster.epmd === false) return undefined;
+  const port = cluster.epmd?.port;
+  const options = { ...(port === undefined ? {} : { port }), logger };
+  return mode === "always" ? startEpmdServer(options) : ensureEpmdServer(options);
+}
