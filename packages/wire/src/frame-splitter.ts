@@ -15,8 +15,13 @@ export interface PieceTaker {
 export interface FrameSplitterOptions {
   /** Size of the big-endian length before each frame. */
   readonly lengthBytes: 2 | 4;
-  /** Longer frames are refused as soon as their length is read, before their bytes arrive. */
+  /** Longer frames are refused as soon as their length is read, before their bytes arrive; see `onOversized`. */
   readonly maxFrameBytes: number;
+  /**
+   * Called in place of refusing with the beginning of a frame that is longer than `maxFrameBytes` ({@link
+   * OVERSIZED_HEAD_BYTES} of it, or all) and its length; the rest is skipped as it comes. The bytes may be kept.
+   */
+  readonly onOversized?: ((head: Buffer, length: number) => void) | undefined;
   /**
    * Called once per frame, in order, with the bytes `[start, end)` of `bytes`. The bytes are a view into what was
    * received and are never reused, so they may be kept, at the price of keeping the whole received chunk alive.
@@ -25,6 +30,9 @@ export interface FrameSplitterOptions {
   /** Who may take frames in pieces. Default nobody. */
   readonly pieces?: PieceTaker | undefined;
 }
+
+/** As much is kept of a frame that is too long. */
+export const OVERSIZED_HEAD_BYTES: number = 64 * 1024;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -39,6 +47,7 @@ export class FrameSplitter {
   maxFrameBytes: number;
   readonly #onFrame: (bytes: Buffer, start: number, end: number) => void;
   readonly #pieces: PieceTaker | undefined;
+  readonly #onOversized: ((head: Buffer, length: number) => void) | undefined;
   /** Bytes of a length prefix that is not complete yet (at most 3). */
   #head: Buffer = EMPTY;
   /** A frame that is being gathered, and how much of it is there. */
@@ -46,6 +55,9 @@ export class FrameSplitter {
   #filled = 0;
   /** Bytes to come of a frame that is taken in pieces. */
   #left = 0;
+  /** Length of the frame that is being gathered, if it is too long; and what is still to be skipped of one. */
+  #oversized = 0;
+  #skip = 0;
   #stopped = false;
 
   constructor(options: FrameSplitterOptions) {
@@ -53,6 +65,7 @@ export class FrameSplitter {
     this.maxFrameBytes = options.maxFrameBytes;
     this.#onFrame = options.onFrame;
     this.#pieces = options.pieces;
+    this.#onOversized = options.onOversized;
   }
 
   /** Bytes held back because their frame is not complete. */
@@ -67,6 +80,7 @@ export class FrameSplitter {
     this.#frame = undefined;
     this.#filled = 0;
     this.#left = 0;
+    this.#skip = 0;
   }
 
   /**
@@ -76,13 +90,16 @@ export class FrameSplitter {
   push(chunk: Buffer): void {
     let at = 0;
     if (this.#stopped) return;
-    if (this.#left > 0) {
+    if (this.#skip > 0) {
+      at = Math.min(this.#skip, chunk.length);
+      this.#skip -= at;
+    } else if (this.#left > 0) {
       at = Math.min(this.#left, chunk.length);
       this.#left -= at;
       (this.#pieces as PieceTaker).next(chunk, 0, at, this.#left);
     } else if (this.#frame !== undefined) {
       at = this.#fill(chunk, 0);
-      if (this.#frame !== undefined || this.#stopped) return;
+      if (this.#frame !== undefined || this.#skip > 0 || this.#stopped) return;
     } else if (this.#head.length > 0) {
       chunk = Buffer.concat([this.#head, chunk]);
       this.#head = EMPTY;
@@ -95,6 +112,14 @@ export class FrameSplitter {
         return;
       }
       const length = header === 4 ? chunk.readUInt32BE(at) : chunk.readUInt16BE(at);
+      if (length > this.maxFrameBytes && this.#onOversized !== undefined) {
+        this.#oversized = length;
+        this.#frame = Buffer.allocUnsafeSlow(Math.min(length, OVERSIZED_HEAD_BYTES));
+        this.#filled = 0;
+        at = this.#fill(chunk, at + header);
+        if (this.#frame !== undefined || this.#skip > 0) return;
+        continue;
+      }
       if (length > this.maxFrameBytes) {
         this.stop();
         throw new IsthmusError(
@@ -122,17 +147,25 @@ export class FrameSplitter {
     }
   }
 
-  /** Copies from `chunk` into the frame being gathered; returns where it stopped reading. */
+  /** Copies from `chunk` into the frame being gathered, or skips it; returns where it stopped reading. */
   #fill(chunk: Buffer, at: number): number {
     const frame = this.#frame!;
     const wanted = Math.min(frame.length - this.#filled, chunk.length - at);
     chunk.copy(frame, this.#filled, at, at + wanted);
     this.#filled += wanted;
-    if (this.#filled === frame.length) {
-      this.#frame = undefined;
-      this.#filled = 0;
+    const stop = at + wanted;
+    if (this.#filled < frame.length) return stop;
+    this.#frame = undefined;
+    this.#filled = 0;
+    if (this.#oversized === 0) {
       this.#onFrame(frame, 0, frame.length);
+      return stop;
     }
-    return at + wanted;
+    const length = this.#oversized;
+    this.#oversized = 0;
+    (this.#onOversized as (head: Buffer, length: number) => void)(frame, length);
+    const skipped = Math.min(length - frame.length, chunk.length - stop);
+    this.#skip = length - frame.length - skipped;
+    return stop + skipped;
   }
 }

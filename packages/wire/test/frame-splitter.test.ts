@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FrameSplitter, type PieceTaker } from "../src/index.ts";
+import { FrameSplitter, OVERSIZED_HEAD_BYTES, type PieceTaker } from "../src/index.ts";
 
 function frame(lengthBytes: 2 | 4, payload: Buffer): Buffer {
   const head = Buffer.alloc(lengthBytes);
@@ -201,5 +201,54 @@ describe("frames in pieces", () => {
     for (const chunk of [bytes.subarray(0, 4), bytes.subarray(4), bytes]) splitter.push(chunk);
     expect(pieces).toBe(last);
     expect(frames).toEqual(last === 1 ? [] : ["020304"]);
+  });
+});
+
+describe("FrameSplitter with frames that are too long", () => {
+  const limit = OVERSIZED_HEAD_BYTES * 2;
+  const long = Buffer.alloc(limit + 1000, 7);
+  const barely = Buffer.alloc(limit, 8);
+  const short = Buffer.from("0a0b", "hex");
+  const stream = Buffer.concat([short, long, short, barely, long, short].map((each) => frame(4, each)));
+
+  it.each([1000, 4096, 65_533, OVERSIZED_HEAD_BYTES + 8, 1_000_000])(
+    "hands over their beginning and skips the rest, in chunks of %i bytes",
+    (size) => {
+      const seen: string[] = [];
+      const splitter = new FrameSplitter({
+        lengthBytes: 4,
+        maxFrameBytes: limit,
+        onFrame: (bytes, start, end) => seen.push(`frame ${bytes[start]} ${end - start}`),
+        onOversized: (head, length) => seen.push(`head ${head[0]} ${head.length} of ${length}`),
+      });
+      for (let at = 0; at < stream.length; at += size)
+        splitter.push(Buffer.from(stream.subarray(at, at + size)));
+      const head = `head 7 ${OVERSIZED_HEAD_BYTES} of ${long.length}`;
+      expect(seen).toEqual(["frame 10 2", head, "frame 10 2", `frame 8 ${limit}`, head, "frame 10 2"]);
+      expect(splitter.buffered).toBe(0);
+    },
+  );
+
+  it("hands over all of one that is shorter than what is kept", () => {
+    const seen: number[][] = [];
+    const splitter = new FrameSplitter({
+      lengthBytes: 4,
+      maxFrameBytes: 3,
+      onFrame: (_bytes, start, end) => seen.push([end - start]),
+      onOversized: (head, length) => seen.push([...head, length]),
+    });
+    splitter.push(Buffer.concat([frame(4, Buffer.from([1, 2, 3, 4])), frame(4, short)]));
+    expect(seen).toEqual([[1, 2, 3, 4, 4], [2]]);
+  });
+
+  it("stops when it is told to while it does", () => {
+    const splitter: FrameSplitter = new FrameSplitter({
+      lengthBytes: 4,
+      maxFrameBytes: 3,
+      onFrame: () => expect.unreachable(),
+      onOversized: () => splitter.stop(),
+    });
+    splitter.push(Buffer.concat([frame(4, Buffer.from([1, 2, 3, 4])), frame(4, short)]));
+    splitter.push(frame(4, short));
   });
 });

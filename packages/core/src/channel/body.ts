@@ -1,5 +1,6 @@
+import { FLAG } from "@isthmus/dist-handshake";
 import type { Atom, Term, TermWriter } from "@isthmus/etf";
-import { type IdentityTranslator, rewriteTerm } from "@isthmus/etf/raw";
+import { type IdentityTranslator, rewriteTerm, type TermTarget } from "@isthmus/etf/raw";
 import type { BodySource } from "./frame-writer.ts";
 import type { Signal } from "./signal.ts";
 
@@ -18,38 +19,67 @@ export class TermBody implements BodySource {
   }
 }
 
-/** A body that is copied from received bytes, with every process identifier translated on the way. */
+/** Who is to decode a body: a connection. */
+export interface Recipient {
+  /** Its node. */
+  readonly peer: Atom;
+  /** What both ends support. */
+  readonly flags: bigint;
+}
+
+const targets = new WeakMap<Recipient, TermTarget>();
+
+/** What the node at the other end of a connection can decode. */
+export function targetOf(recipient: Recipient): TermTarget {
+  const known = targets.get(recipient);
+  if (known !== undefined) return known;
+  const { peer, flags } = recipient;
+  const target = {
+    node: peer,
+    wide: (flags & FLAG.V4_NC) !== 0n,
+    records: (flags & FLAG.NATIVE_RECORDS) !== 0n,
+  };
+  targets.set(recipient, target);
+  return target;
+}
+
+/**
+ * A body that is copied from received bytes, with every process identifier translated on the way. What the recipient
+ * cannot decode is not written: `ETF_UNREPRESENTABLE`.
+ */
 export class RewrittenBody implements BodySource {
   readonly #translator: IdentityTranslator;
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
   #end = 0;
   #atomRefs: readonly Atom[] | undefined;
+  #target: TermTarget | undefined;
 
   constructor(translator: IdentityTranslator) {
     this.#translator = translator;
   }
 
-  /** The body of `signal`. */
-  of(signal: Signal): this {
-    return this.range(signal, signal.bodyStart, signal.bodyEnd);
+  /** The body of `signal`, for the node at the other end of `to`. */
+  of(signal: Signal, to: Recipient): this {
+    return this.range(signal, signal.bodyStart, signal.bodyEnd, to);
   }
 
   /** The seq_trace token of `signal`; undefined when it has none. */
-  tokenOf(signal: Signal): this | undefined {
-    return signal.tokenEnd === 0 ? undefined : this.range(signal, signal.tokenStart, signal.tokenEnd);
+  tokenOf(signal: Signal, to: Recipient): this | undefined {
+    return signal.tokenEnd === 0 ? undefined : this.range(signal, signal.tokenStart, signal.tokenEnd, to);
   }
 
   /** One term that starts at `start` in the bytes of `signal`. */
-  range(signal: Signal, start: number, end: number): this {
+  range(signal: Signal, start: number, end: number, to: Recipient): this {
     this.#bytes = signal.bytes;
     this.#start = start;
     this.#end = end;
     this.#atomRefs = signal.atomRefs;
+    this.#target = targetOf(to);
     return this;
   }
 
   writeTo(out: TermWriter): void {
-    rewriteTerm(this.#bytes, this.#start, this.#end, out, this.#translator, this.#atomRefs);
+    rewriteTerm(this.#bytes, this.#start, this.#end, out, this.#translator, this.#atomRefs, undefined, this.#target);
   }
 }

@@ -73,6 +73,18 @@ export class FrameReader {
   }
 
   /**
+   * The beginning of a frame of `length` bytes that is too long to be taken, in pass-through framing.
+   * @returns a signal with {@link Signal.missingBytes}
+   * @throws IsthmusError the codes of `read`
+   */
+  readHead(head: Buffer, length: number): Signal {
+    if (head.length < 3 || head[1] !== VERSION) throw malformed(head, 0);
+    const signal = this.#signals.read(head, 2, head.length, true);
+    signal.missingBytes = length - head.length;
+    return signal;
+  }
+
+  /**
    * The beginning `[start, end)` of a frame of `length` bytes, of which more is to come.
    * @returns whether {@link FrameReader.readNext} shall have the rest, piece by piece, instead of `read` the whole frame:
    * so it is with fragments, which would only be copied once more by being gathered

@@ -32,6 +32,7 @@ export class SignalReader {
     const signal = this.signal;
     reader.reset(bytes, start, end, atomRefs);
     signal.bytes = bytes;
+    signal.missingBytes = 0;
     signal.atomRefs = atomRefs;
     signal.bodyEnd = 0;
     signal.tokenEnd = 0;

@@ -31,6 +31,11 @@ export class Signal {
   /** SPAWN_REPLY: the new pid, or an error atom. */
   result: Pid | Atom | undefined = undefined;
 
+  /**
+   * Bytes of a message that is longer than is taken, and of which only the beginning is here; 0 for all others. Its
+   * body is not whole: it can be answered, not delivered.
+   */
+  missingBytes = 0;
   /** The bytes that the ranges below point into. */
   bytes: Buffer = Buffer.alloc(0);
   /** The body term (message, reason, arguments) without a version byte; `bodyEnd` is 0 when there is none. */

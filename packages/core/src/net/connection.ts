@@ -3,7 +3,7 @@ import { FLAG, type HandshakeOutcome } from "@isthmus/dist-handshake";
 import { type Atom, atom, type TermLimits, TermWriter } from "@isthmus/etf";
 import { FrameSplitter, IsthmusError, isIsthmusError } from "@isthmus/wire";
 import type { FragmentLimits } from "../channel/fragments.ts";
-import { FrameReader } from "../channel/frame-reader.ts";
+import { FrameReader, usesDistHeader } from "../channel/frame-reader.ts";
 import type { Signal } from "../channel/signal.ts";
 import { SignalWriter } from "../channel/signal-writer.ts";
 import { coreError } from "../errors.ts";
@@ -22,6 +22,11 @@ export interface ConnectionSink {
 export interface ConnectionLimits {
   /** Longest frame taken from the peer. @default 128 MiB */
   readonly maxFrameBytes: number;
+  /**
+   * What becomes of longer frames: the connection is given up, or, in pass-through framing, the router gets the
+   * beginning ({@link Signal.missingBytes}) and the rest is skipped. @default "close"
+   */
+  readonly oversized?: "close" | "skip";
   /** With more than this waiting to be sent, the connection says it is `blocked`. @default 1 MiB */
   readonly highWaterBytes: number;
   /** With more than this waiting to be sent, the connection is given up. @default 512 MiB */
@@ -96,6 +101,10 @@ export class Connection {
     this.#splitter = new FrameSplitter({
       lengthBytes: 4,
       maxFrameBytes: limits.maxFrameBytes,
+      onOversized:
+        limits.oversized === "skip" && !usesDistHeader(outcome.flags)
+          ? (head, length) => this.#signal(this.#reader.readHead(head, length))
+          : undefined,
       onFrame: (bytes, start, end) => {
         if (start < end) this.#signal(this.#reader.read(bytes, start, end)); // otherwise a tick
       },

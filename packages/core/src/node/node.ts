@@ -154,7 +154,8 @@ export class HiddenNode implements AsyncDisposable {
         router === undefined
           ? (connection, signal) => this.processes.signal(connection, signal)
           : (connection: Connection, signal: Signal) => {
-              if (!router.route(connection, signal)) this.processes.signal(connection, signal);
+              if (!router.route(connection, signal) && signal.missingBytes === 0)
+                this.processes.signal(connection, signal);
             },
       onWritable: (connection) => {
         router?.writable(connection);

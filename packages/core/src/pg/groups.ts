@@ -19,9 +19,12 @@ export class Holder {
   size = 0;
   /** Bytes of the names of its groups. */
   nameBytes = 0;
+  /** Name of its node. */
+  readonly node: string;
   readonly limits: HolderLimits;
 
-  constructor(limits: HolderLimits) {
+  constructor(node: string, limits: HolderLimits) {
+    this.node = node;
     this.limits = limits;
   }
 }
@@ -38,6 +41,8 @@ export interface PgEvent {
   readonly group: Term;
   /** At least one; a process that joined twice is there twice. */
   readonly pids: readonly Pid[];
+  /** Name of the node that announces them: theirs, unless it speaks for others; see {@link PgScope.announce}. */
+  readonly node: string;
 }
 
 interface Group {
@@ -63,6 +68,13 @@ export class Groups {
       }
     }
     return pids;
+  }
+
+  /** The members of a group by the names of the nodes that announce them. */
+  membersByNode(key: string): Map<string, Pid[]> {
+    return new Map(
+      Array.from(this.#groups.get(key)?.holders ?? [], (holder) => [holder.node, this.members(key, holder)]),
+    );
   }
 
   /** All groups that have members. */
@@ -95,7 +107,8 @@ export class Groups {
       else membership.times++;
     }
     holder.size += added.length;
-    this.#changed({ type: "join", group: this.#held(holder, key).name, pids: added }, key);
+    const { name } = this.#held(holder, key);
+    this.#changed({ type: "join", group: name, pids: added, node: holder.node }, key);
     return pids.length - added.length;
   }
 
@@ -114,7 +127,7 @@ export class Groups {
     holder.size -= removed.length;
     const { name } = this.#groups.get(key) as Group;
     if (members.size === 0) this.#letGo(holder, key);
-    this.#changed({ type: "leave", group: name, pids: removed }, key);
+    this.#changed({ type: "leave", group: name, pids: removed, node: holder.node }, key);
     return removed;
   }
 

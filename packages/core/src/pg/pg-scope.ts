@@ -46,7 +46,8 @@ export class PgScope implements Disposable {
   readonly process: Process;
   readonly #node: PgNode;
   readonly #options: CompletePgOptions;
-  readonly #own = new Holder(UNLIMITED);
+  /** What this node announces. */
+  readonly #own: Holder;
   readonly #members = new Map<string, LocalMember>();
   readonly #monitors: PgMonitors;
   readonly #groups: Groups;
@@ -56,6 +57,7 @@ export class PgScope implements Disposable {
   constructor(node: PgNode, options: CompletePgOptions) {
     this.#node = node;
     this.#options = options;
+    this.#own = new Holder(node.name, UNLIMITED);
     this.#monitors = new PgMonitors(options.logger);
     this.#groups = new Groups((event, key) => this.#monitors.put(event, key));
     const process = node.processes.spawn({
@@ -131,12 +133,46 @@ export class PgScope implements Disposable {
     return left.length > 0;
   }
 
+  /**
+   * Makes processes that are none of this node's members of a group in its name: those of other nodes, or pids of this
+   * node's name with another creation, which a router stands behind. For programs between nodes that do not know each
+   * other. Nobody watches them: {@link PgScope.withdraw} must follow when they end. All of them leave when the scope is
+   * closed, and on another node when the connection to it is lost.
+   * @throws IsthmusError `OPTION_INVALID` for a process of this node, which has to join; else as {@link PgScope.join}
+   */
+  announce(group: Term, pids: readonly Pid[]): void {
+    this.#mustLive();
+    this.#foreign(pids);
+    const key = groupKey(group);
+    if (pids.length === 0) return;
+    this.#groups.add(this.#own, key, pids);
+    this.#changed([{ group: this.#groups.name(key), add: pids, remove: [] }]);
+  }
+
+  /**
+   * Takes back one {@link PgScope.announce} of each of the processes.
+   * @returns false when none of them was announced
+   * @throws IsthmusError as {@link PgScope.announce}
+   */
+  withdraw(group: Term, pids: readonly Pid[]): boolean {
+    this.#mustLive();
+    this.#foreign(pids);
+    const left = this.#groups.remove(this.#own, groupKey(group), pids);
+    if (left.length > 0) this.#changed([{ group, add: [], remove: left }]);
+    return left.length > 0;
+  }
+
   /** The members of a group on all nodes, in no particular order; one that joined twice is there twice. */
   members(group: Term): Pid[] {
     return this.#groups.members(groupKey(group));
   }
 
-  /** As {@link PgScope.members}, but those of this node only. */
+  /** As {@link PgScope.members}, by the names of the nodes that announce them; this node is one of those. */
+  membersByNode(group: Term): Map<string, Pid[]> {
+    return this.#groups.membersByNode(groupKey(group));
+  }
+
+  /** As {@link PgScope.members}, but only those that this node announces. */
   localMembers(group: Term): Pid[] {
     return this.#groups.members(groupKey(group), this.#own);
   }
@@ -146,7 +182,7 @@ export class PgScope implements Disposable {
     return Array.from(this.#groups.keys(), (key) => this.#groups.name(key));
   }
 
-  /** All groups that have members on this node. */
+  /** All groups in which this node announces members. */
   localGroups(): Term[] {
     return Array.from(this.#own.groups.keys(), (key) => this.#groups.name(key));
   }
@@ -250,6 +286,12 @@ export class PgScope implements Disposable {
       );
     }
     return pids;
+  }
+
+  #foreign(pids: readonly Pid[]): void {
+    const { creation } = this.process.pid;
+    if (pids.every((pid) => pid.node.text !== this.#node.name || pid.creation !== creation)) return;
+    throw coreError("OPTION_INVALID", "A process of this node cannot be announced: let it join.");
   }
 
   #mustLive(): void {

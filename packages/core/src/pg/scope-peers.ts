@@ -124,7 +124,7 @@ export class ScopePeers {
       this.#options.onGone();
     };
     const monitor = process.monitor(pid, { onDown });
-    const holder = new Holder(this.#options);
+    const holder = new Holder(pid.node.text, this.#options);
     const peer: Peer = { pid, monitor, holder, version: 0, told: false, limitLogged: false };
     this.#peers.set(pid.node, peer);
     return peer;
