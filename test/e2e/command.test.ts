@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,34 +6,17 @@ import { listNames } from "@isthmus/epmd-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
+import { command, start } from "./bridge-command.ts";
 import { until } from "./two-clusters.ts";
 
 // The command and the demo as a user runs them: built, as processes of their own.
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const command = join(root, "packages/bridge/bin/isthmus.js");
 
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "isthmus-command-"));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function start(args: readonly string[], env: Record<string, string | undefined> = {}) {
-  const child = spawn(process.execPath, [...args], {
-    env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const state = { output: "" };
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (chunk: Buffer) => {
-      state.output += chunk.toString();
-    });
-  }
-  const ended = new Promise<number | NodeJS.Signals | null>((resolve) =>
-    child.once("exit", (status, signal) => resolve(status ?? signal)),
-  );
-  return { child, state, ended };
-}
 
 describe("isthmus run", () => {
   let epmds: Epmd[];
@@ -75,26 +57,26 @@ routes:
   });
 
   it("links the clusters, says what it does without a cookie in it, and drains and unregisters on SIGTERM", async () => {
-    const { child, state, ended } = start([command, "run", config, "--log-format", "json"], {
+    const bridge = start([command, "run", config, "--log-format", "json"], {
       SHOP_COOKIE: "shop_biscuit",
     });
-    await until(() => state.output.split("node connected").length === 3, "both nodes are connected");
+    await until(() => bridge.output.split("node connected").length === 3, "both nodes are connected");
     expect(await shop.eval("gen_server:call({billing_orders, 'bridge@127.0.0.1'}, {add, 1, 2})")).toBe("3");
     expect((await listNames({ port: epmds[0]!.port })).nodes.map(({ name }) => name)).toContain("bridge");
     // a call that is under way when the end comes still gets its answer
     await shop.eval(
       "Self = self(), spawn(fun() -> Self ! {late, gen_server:call({billing_orders, 'bridge@127.0.0.1'}, {later, 500, answer})} end), timer:sleep(100)",
     );
-    child.kill("SIGTERM");
+    bridge.signal("SIGTERM");
     await until(
       async () => !(await listNames({ port: epmds[0]!.port })).nodes.some(({ name }) => name === "bridge"),
       "the name is gone",
     );
     expect(await shop.eval("receive {late, L} -> L after 5000 -> nothing end")).toBe("answer");
-    expect(await ended).toBe(0);
-    for (const line of state.output.trim().split("\n"))
+    expect(await bridge.ended).toBe(0);
+    for (const line of bridge.output.trim().split("\n"))
       expect(JSON.parse(line)).toMatchObject({ level: expect.any(String), msg: expect.any(String) });
-    expect(state.output).not.toContain("biscuit");
+    expect(bridge.output).not.toContain("biscuit");
     expect(await shop.eval("nodes(hidden)")).toBe("[]");
   });
 
@@ -104,21 +86,21 @@ routes:
       wrong,
       "clusters:\n  shop:\n    nod: bridge@127.0.0.1\n    cookie: my_biscuit\n  billing: { node: nonsense, cookie: x }\n",
     );
-    const { state, ended } = start([command, "run", wrong]);
-    expect(await ended).toBe(3);
-    expect(state.output).toContain("wrong.yaml:3:5");
-    expect(state.output).toMatch(/did you mean "?node"?/i);
-    expect(state.output).not.toContain("my_biscuit");
+    const wrongly = start([command, "run", wrong]);
+    expect(await wrongly.ended).toBe(3);
+    expect(wrongly.output).toContain("wrong.yaml:3:5");
+    expect(wrongly.output).toMatch(/did you mean "?node"?/i);
+    expect(wrongly.output).not.toContain("my_biscuit");
   });
 
   it("names lists what epmd knows; usage errors end with 2", async () => {
     const names = start([command, "names", "--epmd-port", String(epmds[1]!.port)]);
     expect(await names.ended).toBe(0);
-    expect(names.state.output).toContain("billing1 at port ");
+    expect(names.output).toContain("billing1 at port ");
     expect(await start([command, "nonsense"]).ended).toBe(2);
     const help = start([command, "--help"]);
     expect(await help.ended).toBe(0);
-    expect(help.state.output).toContain("run");
+    expect(help.output).toContain("run");
   });
 });
 
@@ -126,17 +108,17 @@ describe("the demo", () => {
   const demo = join(root, "examples/two-clusters/demo.mjs");
 
   it("passes with real BEAM nodes", async () => {
-    const { state, ended } = start([demo, "--once"]);
-    expect(await ended, state.output).toBe(0);
-    expect(state.output).toContain("real BEAM nodes");
+    const shown = start([demo, "--once"]);
+    expect(await shown.ended, shown.output).toBe(0);
+    expect(shown.output).toContain("real BEAM nodes");
   });
 
   it("passes with nodes of our own where there is no erl", async () => {
     const bin = join(folder, "bin");
     mkdirSync(bin);
     symlinkSync(process.execPath, join(bin, "node"));
-    const { state, ended } = start([demo, "--once"], { PATH: bin });
-    expect(await ended, state.output).toBe(0);
-    expect(state.output).toContain("no `erl` here");
+    const shown = start([demo, "--once"], { PATH: bin });
+    expect(await shown.ended, shown.output).toBe(0);
+    expect(shown.output).toContain("no `erl` here");
   });
 });

@@ -1,17 +1,24 @@
 import { randomBytes } from "node:crypto";
 import type { HiddenNode, NodeEvent } from "@isthmus/core";
-import { atom } from "@isthmus/etf";
 import type { TopologyStatus } from "@isthmus/strategies";
 import { type Clock, type Logger, silentLogger, systemClock } from "@isthmus/wire";
 import { bridgeError } from "./errors.ts";
-import { type Membership, startMembership } from "./membership.ts";
+import type { GroupStatus } from "./groups/group-entry.ts";
+import { checkGroups, GroupFederation } from "./groups/group-federation.ts";
+import { type Member, startMembership } from "./membership.ts";
+import type { MirrorStatus } from "./mirror/mirror-entry.ts";
+import { checkMirrors, Mirrors } from "./mirror/mirrors.ts";
 import type { BridgeOptions, ReloadOptions, RouteOptions } from "./options.ts";
 import { Policy, type PolicyMode, type RuleCount } from "./policy/policy.ts";
 import { ClusterRouter, DEFAULT_ROUTER_LIMITS, type RouterContext } from "./routing/cluster-router.ts";
-import { ExportedName } from "./routing/exported-name.ts";
+import { type Export, exportOf } from "./routing/exports.ts";
 import { Refusals } from "./routing/refusals.ts";
+import { type FarCluster, startFarCluster } from "./sites/far-cluster.ts";
+import { type ClusterPair, checkPaired, clusterPairs } from "./sites/pair.ts";
+import { type Sites, startSites } from "./sites/sites.ts";
 import { firstIndex } from "./translate/identity-index.ts";
 import { takeIndexes } from "./translate/index-file.ts";
+import type { TrunkStatus } from "./trunk/link.ts";
 
 /** The state of one cluster, as `isthmus` shows it. */
 export interface ClusterStatus {
@@ -31,7 +38,12 @@ export interface ClusterStatus {
 /** The state of a bridge. */
 export interface BridgeStatus {
   readonly clusters: readonly ClusterStatus[];
+  /** The trunks to other sites. */
+  readonly sites: readonly TrunkStatus[];
   readonly routes: readonly RouteOptions[];
+  /** Process groups that clusters see of others, by the entries of the configuration. */
+  readonly groups: readonly GroupStatus[];
+  readonly mirrors: readonly MirrorStatus[];
   readonly policyMode: PolicyMode;
   /** How often each rule has decided since the policy was loaded. */
   readonly rules: readonly RuleCount[];
@@ -68,7 +80,11 @@ export class Bridge implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #context: RouterContext;
   readonly #routers = new Map<string, ClusterRouter>();
-  readonly #members = new Map<string, Membership>();
+  readonly #members = new Map<string, Member>();
+  readonly #pairs: readonly ClusterPair[];
+  #sites: Sites | undefined;
+  readonly #groups: GroupFederation;
+  readonly #mirrors: Mirrors;
   #rules: ReloadOptions;
   #closing = false;
 
@@ -78,6 +94,7 @@ export class Bridge implements AsyncDisposable {
     this.#rules = options;
     this.#logger = logger;
     this.#clock = clock;
+    this.#pairs = clusterPairs(options);
     const limits = { ...DEFAULT_ROUTER_LIMITS, ...options.limits };
     this.#context = {
       refusals: new Refusals(logger, clock),
@@ -87,9 +104,18 @@ export class Bridge implements AsyncDisposable {
       limits,
       firstIndex: indexesOf(options, limits.maxIdentities),
     };
+    this.#mirrors = new Mirrors({ clusters: options.clusters, context: this.#context, logger, clock });
+    this.#groups = new GroupFederation({
+      context: this.#context,
+      isFar: (id) => "site" in options.clusters[id]!,
+      ...{ logger, clock },
+    });
     for (const [id, cluster] of Object.entries(options.clusters)) {
-      if ("site" in cluster) throw invalid(`Cluster ${id} is of another site, which cannot be reached yet.`);
-      this.#routers.set(id, new ClusterRouter(id, cluster.node, this.#context));
+      const far = this.#pair(id);
+      const { node, narrow } = "site" in cluster ? { node: far!.node, narrow: false } : cluster;
+      const router = new ClusterRouter(id, node, this.#context);
+      if (narrow === true) router.index.becomeNarrow();
+      this.#routers.set(id, router);
     }
     this.#configure(options.routes);
   }
@@ -113,7 +139,10 @@ export class Bridge implements AsyncDisposable {
       relations += links.size / 2 + watched.size + spawns.size;
     return {
       clusters: Array.from(this.#members, ([id, member]) => this.#clusterStatus(id, member)),
+      sites: this.#sites?.status() ?? [],
       routes: this.#rules.routes,
+      groups: this.#groups.status(),
+      mirrors: this.#mirrors.status(),
       policyMode: this.#context.policy.mode,
       rules: this.#context.policy.counts(),
       refused: this.#context.refusals.total,
@@ -134,6 +163,8 @@ export class Bridge implements AsyncDisposable {
     this.#rules = options;
     for (const [id, router] of this.#routers) router.configure(names.get(id) ?? []);
     if (this.#closing) return;
+    this.#groups.configure(options.groups ?? []);
+    this.#mirrors.configure(options.mirrors ?? []);
     await Promise.all(Array.from(this.#members, ([id, member]) => member.follow(this.#hosts(id))));
   }
 
@@ -143,19 +174,26 @@ export class Bridge implements AsyncDisposable {
    */
   async drain(ms: number): Promise<void> {
     this.#closing = true;
+    this.#groups.close();
+    await this.#mirrors.leave();
     const members = [...this.#members.values()];
     await Promise.all(members.map((member) => member.leave()));
     const deadline = this.#clock.now() + ms;
     while (this.#clock.now() < deadline && this.status().relations > 0) {
       await new Promise<void>((resolve) => this.#clock.after(50, resolve));
     }
-    await Promise.all(members.map(({ node }) => node.flushed(Math.max(0, deadline - this.#clock.now()))));
+    const left = (): number => Math.max(0, deadline - this.#clock.now());
+    await Promise.all(members.map(({ node }) => node.flushed(left())));
+    await this.#sites?.drain(left());
   }
 
   /** Ends everything at once: connections, listeners, registrations, embedded epmds. May be called again. */
   async close(): Promise<void> {
     this.#closing = true;
-    await Promise.all(Array.from(this.#members.values(), (member) => member.close()));
+    this.#groups.close();
+    const mirrors = this.#mirrors.close();
+    const members = Array.from(this.#members.values(), (member) => member.close());
+    await Promise.all([mirrors, ...members, this.#sites?.close()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -164,15 +202,18 @@ export class Bridge implements AsyncDisposable {
 
   /** Every identity first, so that the first signal finds the way open; then connections. */
   async [START](): Promise<void> {
-    const { clusters } = this.#options;
+    const { clusters, trunk } = this.#options;
+    const farClusters: FarCluster[] = [];
     for (const [id, cluster] of Object.entries(clusters)) {
-      if ("site" in cluster) continue;
       const router = this.router(id);
-      const member = await startMembership({
-        ...{ id, cluster, router },
-        logger: this.#logger,
-        clock: this.#clock,
-      });
+      const { maxMessageBytes } = this.#context.limits;
+      const common = { router, maxMessageBytes, logger: this.#logger, clock: this.#clock };
+      const far = this.#pair(id);
+      const member =
+        "site" in cluster
+          ? await startFarCluster({ ...common, pair: far! })
+          : await startMembership({ ...common, id, cluster });
+      if ("pair" in member) farClusters.push(member);
       this.#members.set(id, member);
       const { node } = member;
       router.attach(node);
@@ -182,10 +223,18 @@ export class Bridge implements AsyncDisposable {
         "cluster identity is up",
       );
     }
+    this.#groups.configure(this.#rules.groups ?? []);
+    this.#mirrors.configure(this.#rules.mirrors ?? []);
     for (const [id, member] of this.#members) await member.connect(this.#hosts(id));
+    if (trunk === undefined) return;
+    this.#sites = await startSites({
+      ...{ trunk, clusters: farClusters },
+      logger: this.#logger,
+      clock: this.#clock,
+    });
   }
 
-  #clusterStatus(id: string, member: Membership): ClusterStatus {
+  #clusterStatus(id: string, member: Member): ClusterStatus {
     const { node } = member;
     const { index, counters } = this.router(id);
     return {
@@ -203,22 +252,38 @@ export class Bridge implements AsyncDisposable {
 
   /** Those that are listed and those that routes and rules lead to: to choose the first that is up, one must know which are. */
   #hosts(id: string): string[] {
-    const { routes, policy = [], hosts } = this.#rules;
+    const { routes, mirrors = [], policy = [], hosts } = this.#rules;
     const cluster = this.#options.clusters[id]!;
     const listed = hosts?.[id] ?? ("hosts" in cluster ? (cluster.hosts ?? []) : []);
     const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
     const running = policy.filter(({ to }) => to?.includes(id)).flatMap(({ nodes }) => nodes ?? []);
-    return [...new Set([...listed, ...targets, ...running])].filter((node) => !node.includes("*"));
+    const mirrored = mirrors.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
+    return [...new Set([...listed, ...targets, ...mirrored, ...running])].filter(
+      (node) => !node.includes("*"),
+    );
   }
 
-  #policy({ routes, policy = [], policyMode = "enforce" }: ReloadOptions): Policy {
+  #policy({ routes, mirrors = [], groups = [], policy = [], policyMode = "enforce" }: ReloadOptions): Policy {
+    checkMirrors(mirrors, this.#options.clusters);
+    for (const { from, to } of groups) {
+      for (const id of [from, to]) this.#known(id);
+      checkPaired(this.#pairs, "A group", from, to);
+    }
+    checkGroups(groups);
     for (const { from = [], to = [] } of policy) for (const id of [...from, ...to]) this.#known(id);
     try {
-      return new Policy({ rules: policy, routes, mode: policyMode, clock: this.#clock });
+      const made = new Policy({ rules: policy, routes, groups, mode: policyMode, clock: this.#clock });
+      for (const { from, to } of mirrors) made.join(from, to);
+      return made;
     } catch (error) {
       if (error instanceof TypeError) throw invalid(`A rule of the policy is wrong: ${error.message}`);
       throw error;
     }
+  }
+
+  /** For a cluster of another site. */
+  #pair(id: string): ClusterPair | undefined {
+    return this.#pairs.find((pair) => pair.id === id);
   }
 
   #known(id: string): void {
@@ -232,21 +297,24 @@ export class Bridge implements AsyncDisposable {
   }
 
   /** What each cluster may use. */
-  #names(routes: readonly RouteOptions[]): Map<string, ExportedName<ClusterRouter>[]> {
-    const names = new Map<string, ExportedName<ClusterRouter>[]>();
+  #names(routes: readonly RouteOptions[]): Map<string, Export[]> {
+    const names = new Map<string, Export[]>();
     for (const route of routes) {
       const from = this.router(route.from);
       const to = this.router(route.to);
       if (from === to) throw invalid(`The route of ${route.name} leads from ${route.from} to itself.`);
-      const { nodes = [] } = route;
+      checkPaired(this.#pairs, `The route of ${route.name}`, route.from, route.to);
+      const far = this.#pair(route.to);
+      if (far !== undefined && route.nodes !== undefined)
+        throw invalid(
+          `The route of ${route.name} names nodes, but those of another site are for its bridge to choose.`,
+        );
+      const nodes = far === undefined ? (route.nodes ?? []) : [far.peer];
       if (nodes.length === 0) throw invalid(`The route of ${route.name} names no target node.`);
-      const name = new ExportedName(
-        atom(route.as ?? route.name),
-        to,
-        atom(route.name),
-        nodes.map((node) => atom(node)),
-        route.balance ?? "first_up",
-      );
+      const { name: there, as = there } = route;
+      if (as.split("*").length !== there.split("*").length)
+        throw invalid(`The route of ${there} as ${as} has not as many * in the one as in the other.`);
+      const name = exportOf(route, to, nodes);
       const known = names.get(route.from);
       if (known === undefined) names.set(route.from, [name]);
       else known.push(name);

@@ -15,6 +15,9 @@ export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
 export { type FormConfig, loadFormConfig } from "./form/config.ts";
 export { FORM_ERROR_CODES, type FormErrorCode } from "./form/errors.ts";
 export { Formation, type FormationOptions, type FormationStatus, startFormation } from "./form/formation.ts";
+export type { GroupStatus } from "./groups/group-entry.ts";
+export { type PhoenixPubSubGroups, phoenixPubSub } from "./groups/phoenix-pubsub.ts";
+export type { MirrorStatus } from "./mirror/mirror-entry.ts";
 export type {
   BridgeOptions,
   ClusterOptions,
@@ -34,5 +37,5 @@ export {
   type Interceptor,
   type RouterLimits,
 } from "./routing/cluster-router.ts";
-export type { Balance } from "./routing/exported-name.ts";
+export type { Balance } from "./routing/node-choice.ts";
 export type { SiteOptions, TrunkOptions } from "./sites/options.ts";

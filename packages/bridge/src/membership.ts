@@ -1,4 +1,4 @@
-import { type HiddenNode, startNode } from "@isthmus/core";
+import { type ConnectionLimits, type HiddenNode, type NodeOptions, startNode } from "@isthmus/core";
 import { FLAG, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
 import { type EpmdServer, ensureEpmdServer, startEpmdServer } from "@isthmus/epmd-client";
 import { type Cluster, epmd, startCluster, type TopologyStatus } from "@isthmus/strategies";
@@ -7,16 +7,41 @@ import type { OwnClusterOptions } from "./options.ts";
 import type { ClusterRouter } from "./routing/cluster-router.ts";
 
 /** Atoms stand where they are used, so a body can be copied from one connection to another. */
-export const BRIDGE_FLAGS: bigint = HIDDEN_PASS_THROUGH | FLAG.BRIDGE;
+export const BRIDGE_FLAGS: bigint = HIDDEN_PASS_THROUGH | FLAG.NATIVE_RECORDS | FLAG.BRIDGE;
 
 /** The topology of the nodes that are listed, or that routes and rules lead to. */
 const LISTED = "hosts";
+
+/** Limits of the connections of a bridge: what is too long is answered, and does not end the connection. */
+export function messageLimits(maxMessageBytes: number): Partial<ConnectionLimits> {
+  // a message that is taken must find room on the way out, whatever waits there
+  return { maxFrameBytes: maxMessageBytes, oversized: "skip", maxBacklogBytes: 2 * maxMessageBytes };
+}
+
+/** What all nodes of ours in a cluster have in common. */
+export function nodeOptions(
+  cluster: OwnClusterOptions,
+  maxMessageBytes: number,
+): Omit<NodeOptions, "name" | "router" | "creation"> {
+  return {
+    cookie: cluster.cookie,
+    listen: cluster.listen ?? {},
+    flags: BRIDGE_FLAGS,
+    limits: messageLimits(maxMessageBytes),
+    ...(cluster.epmd === undefined ? {} : { epmd: cluster.epmd }),
+    ...(cluster.resolver === undefined ? {} : { resolver: cluster.resolver }),
+    ...(cluster.tls === undefined ? {} : { tls: cluster.tls }),
+    ...(cluster.tickTimeSeconds === undefined ? {} : { tickTimeSeconds: cluster.tickTimeSeconds }),
+  };
+}
 
 /** What {@link startMembership} needs. */
 export interface MembershipOptions {
   readonly id: string;
   readonly cluster: OwnClusterOptions;
   readonly router: ClusterRouter;
+  /** See `RouterLimits`. */
+  readonly maxMessageBytes: number;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -30,18 +55,11 @@ export async function startMembership(options: MembershipOptions): Promise<Membe
   const server = await startEpmd(cluster, logger);
   if (server !== undefined) logger.info({ cluster: id, port: server.port }, "embedded epmd started");
   try {
+    const { maxMessageBytes } = options;
     const node = await startNode({
+      ...nodeOptions(cluster, maxMessageBytes),
       name: cluster.node,
-      cookie: cluster.cookie,
-      listen: cluster.listen ?? {},
-      flags: BRIDGE_FLAGS,
-      router,
-      logger,
-      clock,
-      ...(cluster.epmd === undefined ? {} : { epmd: cluster.epmd }),
-      ...(cluster.resolver === undefined ? {} : { resolver: cluster.resolver }),
-      ...(cluster.tls === undefined ? {} : { tls: cluster.tls }),
-      ...(cluster.tickTimeSeconds === undefined ? {} : { tickTimeSeconds: cluster.tickTimeSeconds }),
+      ...{ router, logger, clock },
     });
     return new Membership(options, node, server);
   } catch (error) {
@@ -50,8 +68,23 @@ export async function startMembership(options: MembershipOptions): Promise<Membe
   }
 }
 
+/** The bridge in one cluster, of whatever kind. */
+export interface Member {
+  readonly node: HiddenNode;
+  /** How discovery stands. */
+  topologies(): readonly TopologyStatus[];
+  /** Begins to connect. */
+  connect(hosts: readonly string[]): Promise<void>;
+  /** Other nodes to be connected to. */
+  follow(hosts: readonly string[]): Promise<void>;
+  /** Connects to nobody any more; connections stay. */
+  leave(): Promise<void>;
+  /** Ends everything: as much as possible before it returns. May be called again. */
+  close(): Promise<void>;
+}
+
 /** The bridge's place in a cluster: its node there, and what keeps it connected. Made by {@link startMembership}. */
-export class Membership {
+export class Membership implements Member {
   readonly node: HiddenNode;
   readonly #options: MembershipOptions;
   readonly #epmd: EpmdServer | undefined;
@@ -115,8 +148,7 @@ export class Membership {
 
   /** Ends everything. May be called again. */
   async close(): Promise<void> {
-    await this.#cluster?.stop();
-    await this.node.close();
+    await Promise.all([this.#cluster?.stop(), this.node.close()]);
     await this.#epmd?.close();
   }
 }

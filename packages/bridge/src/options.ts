@@ -5,7 +5,7 @@ import type { Clock, Logger } from "@isthmus/wire";
 import type { PolicyMode } from "./policy/policy.ts";
 import type { PolicyRule } from "./policy/rule.ts";
 import type { RouterLimits } from "./routing/context.ts";
-import type { Balance } from "./routing/exported-name.ts";
+import type { Balance } from "./routing/node-choice.ts";
 import type { TrunkOptions } from "./sites/options.ts";
 
 /** The bridge's place in one cluster. */
@@ -104,6 +104,17 @@ export interface GroupOptions {
    * @default "members"
    */
   readonly form?: "members" | "fan_out";
+  /**
+   * Messages to the bridge's node in `from` that are addressed to a group's name, as to a registered one, go to all of
+   * its members, as with `fan_out`: `Phoenix.PubSub.direct_broadcast` does that. For names that are atoms, and that
+   * nothing else there has.
+   * @default false
+   */
+  readonly named?: boolean;
+  /** Most members of all groups together; further ones are left out, and logged once. @default 100000 */
+  readonly maxMembers?: number;
+  /** Most members of one group; further ones are left out, and logged once. @default 10000 */
+  readonly maxMembersPerGroup?: number;
 }
 
 /** Options of {@link startBridge}. */

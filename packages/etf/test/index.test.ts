@@ -37,6 +37,13 @@ it("exports what it promises", () => {
     "toJs",
     "tuple",
   ]);
-  expect(Object.keys(raw).sort()).toEqual(["atomFromUtf8", "internWeakly", "rewriteTerm", "skipTerm"]);
+  expect(Object.keys(raw).sort()).toEqual([
+    "atomFromUtf8",
+    "internWeakly",
+    "isDecodable",
+    "isNarrow",
+    "rewriteTerm",
+    "skipTerm",
+  ]);
   expect(Object.keys(erlangJs)).toEqual(["erlangJs"]);
 });

@@ -1,10 +1,11 @@
-import { readFileSync } from "node:fs";
 import { type IsthmusError, isIsthmusError } from "@isthmus/wire";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { version } from "../version.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { ConvertOptions } from "./commands/convert.ts";
 import type { FormOptions } from "./commands/form.ts";
 import type { RunOptions } from "./commands/run.ts";
+import type { StatusOptions } from "./commands/status.ts";
 import { EXIT, exitStatus } from "./exit-status.ts";
 
 const EXAMPLES = `
@@ -13,6 +14,7 @@ Examples:
   isthmus check isthmus.yaml --explain "shop -> billing call orders"
                                  which rule of the policy decides about that, and why
   isthmus run isthmus.yaml       link the clusters until SIGTERM
+  isthmus status                 how the running bridge stands
   isthmus names 10.0.0.11        the nodes that the epmd of a host knows
   isthmus form form.yaml         keep the BEAM node beside this connected to what is discovered
   isthmus convert config.exs     the same configuration as libcluster's, for form
@@ -69,7 +71,16 @@ export async function main(args: readonly string[]): Promise<number> {
     .option("--explain <question>", 'which rule decides, such as "shop -> billing call orders"')
     .action(async (file: string, options: CheckOptions) => {
       const { check } = await import("./commands/check.ts");
-      status = check(file, options);
+      status = await check(file, options);
+    });
+  program
+    .command("status")
+    .description("say how a running bridge stands, which admin in its configuration allows")
+    .option("--url <url>", "address of its administration", "http://127.0.0.1:4390")
+    .option("--json", "as JSON")
+    .action(async (options: StatusOptions) => {
+      const { showStatus } = await import("./commands/status.ts");
+      status = await showStatus(options);
     });
   program
     .command("names")
@@ -146,9 +157,4 @@ function seconds(text: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= 1 && number <= 3600) return number;
   throw new InvalidArgumentError("It must be seconds, 1 to 3600.");
-}
-
-function version(): string {
-  const manifest = new URL("../../package.json", import.meta.url);
-  return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version;
 }

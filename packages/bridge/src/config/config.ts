@@ -1,30 +1,49 @@
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Cookie } from "@isthmus/dist-handshake";
-import { epmdResolver, staticResolver } from "@isthmus/epmd-client";
 import { IsthmusError } from "@isthmus/wire";
 import type * as v from "valibot";
-import type { OwnClusterOptions, RouteOptions } from "../options.ts";
+import type { ClusterOptions, GroupOptions, MirrorOptions, RouteOptions } from "../options.ts";
 import type { PolicyMode } from "../policy/policy.ts";
 import type { PolicyRule } from "../policy/rule.ts";
+import type { RouterLimits } from "../routing/context.ts";
+import type { TrunkOptions } from "../sites/options.ts";
+import { type AvailabilityConfig, readAvailability } from "./availability.ts";
+import { type ReadCluster, readCluster } from "./cluster.ts";
 import type { ReadCookieFile } from "./cookie.ts";
+import { groupOptions, mirrorOptions, routeOptions, ruleOptions } from "./crossing.ts";
+import { groupSchema, mirrorSchema, routeSchema, ruleSchema } from "./crossing-schema.ts";
 import type { ConfigErrorCode } from "./errors.ts";
 import { Examination, type Surroundings } from "./examination.ts";
 import { fixedParts } from "./fixed-parts.ts";
-import { checkMeaning, isLoopback } from "./meaning.ts";
-import { configInvalid, type KeyPath } from "./problem.ts";
-import { clusterSchema, fileSchema, isShown, keysAt, routeSchema, ruleSchema } from "./schema.ts";
+import { checkMeaning } from "./meaning.ts";
+import { type ReadNamedFile, readNamedFile, reasonOf } from "./named-file.ts";
+import { configInvalid } from "./problem.ts";
+import { fileSchema, isShown, keysAt } from "./schema.ts";
 import { isRecord } from "./schema-parts.ts";
+import { camelCased } from "./topology.ts";
+import { readTrunk } from "./trunk.ts";
 import { YamlSource } from "./yaml-source.ts";
 
 /** A checked configuration, ready to run. */
 export interface BridgeConfig {
   /** Where it was read, as an absolute path. */
   readonly file: string;
-  readonly clusters: Readonly<Record<string, OwnClusterOptions>>;
+  readonly clusters: Readonly<Record<string, ClusterOptions>>;
+  /** The names of the strategies of clusters, by cluster and topology. */
+  readonly strategies: ReadonlyMap<string, ReadonlyMap<string, string>>;
   readonly routes: readonly RouteOptions[];
+  readonly mirrors: readonly MirrorOptions[];
+  readonly groups: readonly GroupOptions[];
+  readonly trunk: TrunkOptions | undefined;
+  /** The ways to other sites, without what may be secret in their addresses. */
+  readonly addresses: ReadonlyMap<string, readonly string[]>;
+  readonly availability: AvailabilityConfig | undefined;
+  /** Where state and metrics are served. */
+  readonly admin: { readonly host: string; readonly port: number } | undefined;
   readonly policy: readonly PolicyRule[];
   readonly policyMode: PolicyMode;
+  readonly limits: Partial<RouterLimits>;
   /** Whether the file is looked at for changes. */
   readonly watch: boolean;
   /** Where it is kept which indexes were taken, as an absolute path. */
@@ -50,32 +69,25 @@ export interface LoadConfigOptions {
 
 /** Options of {@link parseConfig}. */
 export interface ParseConfigOptions extends LoadConfigOptions {
-  /** Path of the file, for messages; relative paths of cookie files start from its folder. */
+  /** Path of the file, for messages; relative paths of other files start from its folder. */
   readonly file: string;
   /** Reads cookie files. @default Cookie.fromFile */
   readonly readCookieFile?: ReadCookieFile;
+  /** Reads certificates and secrets. @default from the file system */
+  readonly readFile?: ReadNamedFile;
 }
 
 /**
  * Reads a configuration file.
  * @throws IsthmusError `CONFIG_UNREADABLE`; `CONFIG_INVALID` with every problem of the file
  */
-export function loadConfig(file: string, options: LoadConfigOptions = {}): BridgeConfig {
+export async function loadConfig(file: string, options: LoadConfigOptions = {}): Promise<BridgeConfig> {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code;
-    const why =
-      reason === "ENOENT"
-        ? "there is no such file"
-        : reason === "EISDIR"
-          ? "it is a folder"
-          : reason === "EACCES"
-            ? "this user may not read it"
-            : String(reason);
     const code: ConfigErrorCode = "CONFIG_UNREADABLE";
-    throw new IsthmusError(code, `The configuration ${file} cannot be read: ${why}.`, {
+    throw new IsthmusError(code, `The configuration ${file} cannot be read: ${reasonOf(cause)}.`, {
       cause,
       context: { file },
     });
@@ -84,18 +96,19 @@ export function loadConfig(file: string, options: LoadConfigOptions = {}): Bridg
 }
 
 /**
- * The same for the text of a file. Nothing is read but cookie files.
+ * The same for the text of a file. Nothing is read but the files that it names; nothing is started.
  * @throws IsthmusError `CONFIG_INVALID` with every problem of the file
  */
-export function parseConfig(text: string, options: ParseConfigOptions): BridgeConfig {
+export async function parseConfig(text: string, options: ParseConfigOptions): Promise<BridgeConfig> {
   const env = options.env ?? process.env;
   const yaml = new YamlSource(text, env, isShown);
   const examination = new BridgeExamination(yaml, {
     file: options.file,
     env,
     readCookieFile: options.readCookieFile ?? ((path, how) => Cookie.fromFile(path, how)),
+    readFile: options.readFile ?? readNamedFile,
   });
-  const config = yaml.readable ? examination.config() : undefined;
+  const config = yaml.readable ? await examination.config() : undefined;
   if (config === undefined || yaml.problems.length > 0) {
     throw configInvalid(options.file, yaml.problems, (problem) => yaml.show(problem));
   }
@@ -112,34 +125,31 @@ class BridgeExamination extends Examination {
   }
 
   /** The configuration; without a meaning when there are problems. */
-  config(): BridgeConfig | undefined {
+  async config(): Promise<BridgeConfig | undefined> {
     const raw = this.raw();
     if (raw === undefined) return undefined;
     const file = this.part(fileSchema, raw, []);
-    const given = isRecord(raw) && isRecord(raw["clusters"]) ? raw["clusters"] : {};
-    const list = isRecord(raw) && Array.isArray(raw["routes"]) ? (raw["routes"] as unknown[]) : [];
-    const rules = isRecord(raw) && Array.isArray(raw["policy"]) ? (raw["policy"] as unknown[]) : [];
+    const given = isRecord(raw) ? raw : {};
     const epmdPort = this.epmdPort();
-    const clusters: Record<string, OwnClusterOptions> = {};
-    for (const [id, one] of Object.entries(given)) {
-      if (!/^[A-Za-z][\w.-]*$/.test(id)) {
-        const message = "cannot be the name of a cluster: a letter, then letters, digits, _, - and dots.";
-        this.add(["clusters", id], message, "key");
-      }
-      const cluster = this.#cluster(id, one, epmdPort);
-      if (cluster !== undefined) clusters[id] = cluster;
-    }
-    const routes = list
-      .flatMap((one, i) => this.part(routeSchema, one, ["routes", i]) ?? [])
-      .map(routeOptions);
-    const policy = rules
-      .flatMap((one, i) => this.part(ruleSchema, one, ["policy", i]) ?? [])
-      .map((rule) => ruleOptions(rule));
-    if (isRecord(raw) && isRecord(raw["clusters"])) {
+    const clusters = await this.#clusters(given["clusters"], epmdPort);
+    const trunk = given["trunk"] === undefined ? undefined : readTrunk(this, given["trunk"]);
+    const availability =
+      given["high_availability"] === undefined
+        ? undefined
+        : readAvailability(this, given["high_availability"]);
+    const routes = this.#list(routeSchema, given, "routes").map(routeOptions);
+    const mirrors = this.#list(mirrorSchema, given, "mirrors").map(mirrorOptions);
+    const groups = this.#list(groupSchema, given, "groups").map(groupOptions);
+    const policy = this.#list(ruleSchema, given, "policy").map(ruleOptions);
+    if (isRecord(given["clusters"])) {
       checkMeaning({
-        clusters: given,
-        routes: list,
-        policy: rules,
+        clusters: given["clusters"],
+        routes: listAt(given, "routes"),
+        mirrors: listAt(given, "mirrors"),
+        groups: listAt(given, "groups"),
+        policy: listAt(given, "policy"),
+        trunk: given["trunk"],
+        admin: given["admin"],
         epmdPort,
         isUnresolved: (path) => this.yaml.isUnresolved(path),
         add: (path, message, on) => this.add(path, message, on),
@@ -147,69 +157,59 @@ class BridgeExamination extends Examination {
     }
     if (file === undefined) return undefined;
     const { log, shutdown } = file;
+    const options = Object.fromEntries(Array.from(clusters, ([id, { options: one }]) => [id, one]));
     return {
       file: resolve(this.#file),
-      clusters,
+      clusters: options,
+      strategies: new Map(Array.from(clusters, ([id, { strategies }]) => [id, strategies])),
       routes,
+      mirrors,
+      groups,
       policy,
       policyMode: file.policy_mode,
+      limits: camelCased(file.limits ?? {}),
+      trunk: trunk?.options,
+      addresses: trunk?.addresses ?? new Map(),
+      availability,
+      admin: file.admin?.listen,
       watch: file.watch_config,
-      stateFile: file.state_file && resolve(dirname(this.#file), file.state_file),
-      fixed: fixedParts(given, clusters, { log, state: file.state_file }, epmdPort),
+      stateFile: file.state_file === undefined ? undefined : this.path(file.state_file),
+      fixed: fixedParts({
+        given,
+        clusters: options,
+        parts: { log, limits: file.limits, state_file: file.state_file, admin: file.admin },
+        contents: this.contents,
+        epmdPort,
+      }),
       log,
       shutdown: { drainSeconds: shutdown.drain_seconds },
     };
   }
 
-  #cluster(id: string, raw: unknown, epmdPort: number): OwnClusterOptions | undefined {
-    const path: KeyPath = ["clusters", id];
-    const cookie = isRecord(raw) ? this.cookie(raw["cookie"], [...path, "cookie"]) : undefined;
-    const cluster = this.part(clusterSchema, raw, path);
-    if (cluster === undefined || cookie === undefined) return undefined;
-    const { host, port = epmdPort, register, embedded } = cluster.epmd ?? {};
-    const ports = Object.entries(cluster.discovery?.ports ?? {});
-    const fallback = epmdResolver({ port });
-    return {
-      node: cluster.node,
-      cookie,
-      listen: {
-        ...(cluster.listen?.host === undefined ? {} : { host: cluster.listen.host }),
-        port: cluster.listen?.port ?? 0,
-      },
-      epmd: register === false ? false : { host: host ?? "127.0.0.1", port },
-      embeddedEpmd: embedded ?? (host === undefined || isLoopback(host) ? "auto" : "never"),
-      resolver:
-        ports.length === 0
-          ? fallback
-          : staticResolver(Object.fromEntries(ports.map(([node, at]) => [node, { port: at }])), fallback),
-      hosts: cluster.discovery?.hosts ?? [],
-      ...(cluster.tick_time === undefined ? {} : { tickTimeSeconds: cluster.tick_time }),
-    };
+  async #clusters(given: unknown, epmdPort: number): Promise<ReadonlyMap<string, ReadCluster>> {
+    const clusters = new Map<string, ReadCluster>();
+    for (const [id, one] of isRecord(given) ? Object.entries(given) : []) {
+      if (!/^[A-Za-z][\w.-]*$/.test(id)) {
+        const message = "cannot be the name of a cluster: a letter, then letters, digits, _, - and dots.";
+        this.add(["clusters", id], message, "key");
+      }
+      const cluster = await readCluster(this, one, ["clusters", id], epmdPort);
+      if (cluster !== undefined) clusters.set(id, cluster);
+    }
+    return clusters;
+  }
+
+  /** The items of the list at `key` that are in order. */
+  #list<S extends v.GenericSchema>(
+    schema: S,
+    given: Readonly<Record<string, unknown>>,
+    key: string,
+  ): v.InferOutput<S>[] {
+    return listAt(given, key).flatMap((one, i) => this.part(schema, one, [key, i]) ?? []);
   }
 }
 
-function routeOptions(route: v.InferOutput<typeof routeSchema>): RouteOptions {
-  return {
-    from: route.from,
-    to: route.to,
-    name: route.name,
-    nodes: route.nodes ?? (route.node === undefined ? [] : [route.node]),
-    ...(route.as === undefined ? {} : { as: route.as }),
-    ...(route.balance === undefined ? {} : { balance: route.balance }),
-  };
-}
-
-function ruleOptions(rule: v.InferOutput<typeof ruleSchema>): PolicyRule {
-  const { from_nodes, to_nodes, max_bytes, rate, ...same } = rule;
-  return withoutUndefined({
-    ...same,
-    fromNodes: from_nodes,
-    toNodes: to_nodes,
-    maxBytes: max_bytes,
-    rate: rate && { perSecond: rate.per_second, burst: rate.burst ?? rate.per_second },
-  }) as unknown as PolicyRule;
-}
-
-function withoutUndefined(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+function listAt(given: Readonly<Record<string, unknown>>, key: string): unknown[] {
+  const list = given[key];
+  return Array.isArray(list) ? list : [];
 }

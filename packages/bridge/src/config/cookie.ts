@@ -3,7 +3,7 @@ import { dirname, join, resolve } from "node:path";
 import { Cookie, cookieFiles } from "@isthmus/dist-handshake";
 import { isIsthmusError } from "@isthmus/wire";
 import type { InferOutput } from "valibot";
-import type { cookieSchema } from "./schema.ts";
+import type { cookieSchema } from "./cookie-schema.ts";
 
 /** Reads a cookie file, as `Cookie.fromFile` does. */
 export type ReadCookieFile = (path: string, options: { readonly checkPermissions: boolean }) => Cookie;
@@ -25,8 +25,7 @@ export function readCookie(given: InferOutput<typeof cookieSchema>, source: Cook
   const home = env["HOME"] ?? homedir();
   if (typeof given === "string") return Cookie.of(given);
   if ("file" in given) {
-    const path = given.file.startsWith("~/") ? join(home, given.file.slice(2)) : given.file;
-    return readCookieFile(resolve(dirname(source.file), path), {
+    return readCookieFile(resolvePath(given.file, source), {
       checkPermissions: given.check_permissions ?? true,
     });
   }
@@ -45,6 +44,12 @@ export function readCookie(given: InferOutput<typeof cookieSchema>, source: Cook
     }
     throw error;
   }
+}
+
+/** The path that a configuration means: a relative one starts from its folder, `~/` from the home folder. */
+export function resolvePath(path: string, { file, env }: Pick<CookieSource, "file" | "env">): string {
+  const full = path.startsWith("~/") ? join(env["HOME"] ?? homedir(), path.slice(2)) : path;
+  return resolve(dirname(file), full);
 }
 
 function isMissing(error: unknown): boolean {

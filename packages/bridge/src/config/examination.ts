@@ -2,26 +2,31 @@ import type { Cookie } from "@isthmus/dist-handshake";
 import { epmdEnvironment } from "@isthmus/epmd-client";
 import { isIsthmusError, nearest } from "@isthmus/wire";
 import * as v from "valibot";
-import { readCookie } from "./cookie.ts";
-import type { KeyPath } from "./problem.ts";
-import { cookieSchema } from "./schema.ts";
+import { type CookieSource, readCookie, resolvePath } from "./cookie.ts";
+import { cookieSchema } from "./cookie-schema.ts";
+import type { ReadNamedFile } from "./named-file.ts";
+import { type KeyPath, keyText } from "./problem.ts";
+import type { secret } from "./schema-parts.ts";
 import type { YamlSource } from "./yaml-source.ts";
 
 /** Where the values of a file come from besides the file. */
-export type Surroundings = Parameters<typeof readCookie>[1];
+export interface Surroundings extends CookieSource {
+  /** Reads the files that are named, besides those of cookies. */
+  readonly readFile: ReadNamedFile;
+}
+
+/** The keys that may stand in the map at a place, `given`; undefined when there are no fixed ones. */
+export type KeysAt = (place: KeyPath, given: unknown) => readonly string[] | undefined;
 
 /** Looks at the parts of a configuration file, and gathers the problems of all of them in its {@link YamlSource}. */
 export class Examination {
   readonly yaml: YamlSource;
+  /** What was in the files that are named, by the key that names them. */
+  readonly contents = new Map<string, Buffer>();
   readonly #surroundings: Surroundings;
-  readonly #keysAt: (place: KeyPath) => readonly string[] | undefined;
+  readonly #keysAt: KeysAt;
 
-  /** @param keysAt the keys that may stand in the map at a place; undefined when there are no fixed ones */
-  constructor(
-    yaml: YamlSource,
-    surroundings: Surroundings,
-    keysAt: (place: KeyPath) => readonly string[] | undefined,
-  ) {
+  constructor(yaml: YamlSource, surroundings: Surroundings, keysAt: KeysAt) {
     this.yaml = yaml;
     this.#surroundings = surroundings;
     this.#keysAt = keysAt;
@@ -50,15 +55,49 @@ export class Examination {
     const given = v.safeParse(cookieSchema, raw);
     const unresolved = this.yaml.isUnresolved(path) || this.yaml.isUnresolved([...path, "file"]);
     if (!given.success || unresolved) return undefined;
-    return this.#attempt(
+    return this.attempt(
       () => readCookie(given.output, this.#surroundings),
       (message) => this.add(path, `is of no use. ${message}`),
     );
   }
 
+  /** What is in the file that is named at `path`; undefined, with a problem, when it cannot be read. */
+  file(name: string, path: KeyPath): Buffer | undefined {
+    return this.#read(name, false, path);
+  }
+
+  /** The path that is meant by `name`: a relative one starts from the folder of the configuration. */
+  path(name: string): string {
+    return resolvePath(name, this.#surroundings);
+  }
+
+  /** The secret that is written at `path`, or in the file that is named there. */
+  secret(given: v.InferOutput<typeof secret> | undefined, path: KeyPath): string | undefined {
+    if (given === undefined || this.yaml.isUnresolvedWithin(path)) return undefined;
+    if (typeof given === "string") return given;
+    const read = this.#read(given.file, given.check_permissions ?? true, [...path, "file"]);
+    const text = read?.toString("utf8").replace(/[\r\n ]+$/, "");
+    if (text === "" || text?.includes("\n")) {
+      this.add([...path, "file"], "is of no use: the file must hold one line, and nothing else.");
+      return undefined;
+    }
+    return text;
+  }
+
+  /** What `run` gives; when it throws a coded error, undefined and the problem that `failed` tells. */
+  attempt<T>(run: () => T, failed: (message: string) => void): T | undefined {
+    try {
+      return run();
+    } catch (error) {
+      if (!isIsthmusError(error)) throw error;
+      failed(error.message);
+      return undefined;
+    }
+  }
+
   /** epmd's port where the file says none. */
   epmdPort(): number {
-    const port = this.#attempt(
+    const port = this.attempt(
       () => epmdEnvironment({ ...this.#surroundings.env }).port,
       (message) => this.add([], message),
     );
@@ -71,14 +110,14 @@ export class Examination {
     this.yaml.problems.push(this.yaml.problem(path, message, on));
   }
 
-  #attempt<T>(run: () => T, failed: (message: string) => void): T | undefined {
-    try {
-      return run();
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      failed(error.message);
-      return undefined;
-    }
+  #read(name: string, checkPermissions: boolean, path: KeyPath): Buffer | undefined {
+    if (this.yaml.isUnresolved(path)) return undefined;
+    const found = this.attempt(
+      () => this.#surroundings.readFile(this.path(name), { checkPermissions }),
+      (message) => this.add(path, `is of no use. ${message}`),
+    );
+    if (found !== undefined) this.contents.set(keyText(path), found);
+    return found;
   }
 
   #issue(issue: v.BaseIssue<unknown>, start: KeyPath): void {
@@ -86,7 +125,7 @@ export class Examination {
     const place = path.slice(0, -1);
     const key = String(path.at(-1));
     if (issue.type === "strict_object" && issue.expected === "never") {
-      const known = this.#keysAt(place) ?? [];
+      const known = this.#keysAt(place, issue.path?.at(-1)?.input) ?? [];
       const guess = nearest(key, known);
       const hint =
         guess === undefined ? `There are: ${known.join(", ")}.` : `Did you mean ${JSON.stringify(guess)}?`;

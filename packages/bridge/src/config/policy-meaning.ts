@@ -1,9 +1,11 @@
-import type { MeaningInput } from "./meaning.ts";
+import type { MeaningInput } from "./places.ts";
 import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema-parts.ts";
 
 /** What a rule may be about. */
-const SUBJECTS = ["names", "pid", "rpc"] as const;
+const SUBJECTS = ["names", "groups", "pid", "rpc"] as const;
+/** Keys that mean nothing where no message is: that a group is seen. */
+const FOR_MESSAGES = ["from_nodes", "operations", "funs", "max_bytes", "rate"] as const;
 /** Keys that mean something for `allow` only. */
 const FOR_ALLOW = ["funs", "max_bytes", "rate", "nodes", "balance"] as const;
 
@@ -28,7 +30,7 @@ function checkRule({ add }: MeaningInput, rule: Readonly<Record<string, unknown>
   if (second !== undefined)
     add([...path, second], `and ${first} are both given; make two rules of it.`, "key");
   const allow = rule["action"] === "allow";
-  if (allow && first === undefined) add(path, "lacks what it allows: names, pid or rpc.");
+  if (allow && first === undefined) add(path, "lacks what it allows: names, groups, pid or rpc.");
   for (const key of FOR_ALLOW) {
     if (rule["action"] === "deny" && key in rule)
       add([...path, key], "has no meaning where nothing is allowed; take it out.", "key");
@@ -36,6 +38,14 @@ function checkRule({ add }: MeaningInput, rule: Readonly<Record<string, unknown>
   for (const key of ["nodes", "balance"] as const) {
     if (allow && key in rule && first !== "rpc")
       add([...path, key], "is for rules about rpc; where a name is, its route says.", "key");
+  }
+  for (const key of FOR_MESSAGES) {
+    if (first === "groups" && key in rule)
+      add(
+        [...path, key],
+        "has no meaning for groups, of which a cluster sees who is in them; take it out.",
+        "key",
+      );
   }
   if (allow && first === "rpc") {
     const to = rule["to"];

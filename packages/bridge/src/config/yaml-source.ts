@@ -87,6 +87,17 @@ export class YamlSource {
     return isNode(node) && this.#unresolved.has(node);
   }
 
+  /** The same of the value at `path` or anything within it. */
+  isUnresolvedWithin(path: KeyPath): boolean {
+    const within = (node: unknown): boolean =>
+      isMap(node)
+        ? node.items.some(({ value }) => within(value))
+        : isSeq(node)
+          ? node.items.some(within)
+          : isNode(node) && this.#unresolved.has(node);
+    return within(this.#document.getIn(path, true));
+  }
+
   /** A problem with the value at `path`, or with its key; with the nearest thing above when it is not there. */
   problem(path: KeyPath, message: string, on: "key" | "value" = "value"): ConfigProblem {
     return { ...this.#position(this.#offsetOf(path, on)), key: keyText(path), message };

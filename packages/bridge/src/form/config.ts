@@ -1,14 +1,15 @@
 import { readFileSync } from "node:fs";
 import { Cookie } from "@isthmus/dist-handshake";
 import { epmdResolver, type NodeResolver, staticResolver } from "@isthmus/epmd-client";
-import { loadStrategy, type Strategy, type TopologySpecification } from "@isthmus/strategies";
-import { IsthmusError, isIsthmusError, parseNodeName } from "@isthmus/wire";
+import { IsthmusError, parseNodeName } from "@isthmus/wire";
 import type * as v from "valibot";
 import type { ReadCookieFile } from "../config/cookie.ts";
 import type { ConfigErrorCode } from "../config/errors.ts";
 import { Examination } from "../config/examination.ts";
+import { readNamedFile, reasonOf } from "../config/named-file.ts";
 import { configInvalid, type KeyPath } from "../config/problem.ts";
 import { isRecord } from "../config/schema-parts.ts";
+import { readTopology, type TopologyConfig } from "../config/topology.ts";
 import { YamlSource } from "../config/yaml-source.ts";
 import { fileSchema, isShown, keysAt, nodeSchema, topologySchema } from "./schema.ts";
 
@@ -35,13 +36,6 @@ export interface FormConfig {
   readonly shutdown: { readonly drainSeconds: number };
 }
 
-/** A topology, whose strategy can be made any number of times. */
-export interface TopologyConfig extends Omit<TopologySpecification, "strategy" | "config" | "hooks"> {
-  /** The name of its strategy. */
-  readonly strategyName: string;
-  readonly strategy: () => Strategy;
-}
-
 /** Options of {@link parseFormConfig}. */
 export interface ParseFormConfigOptions {
   /** Path of the file, for messages; relative paths of cookie files start from its folder. */
@@ -62,8 +56,7 @@ export async function loadFormConfig(file: string): Promise<FormConfig> {
     text = readFileSync(file, "utf8");
   } catch (cause) {
     const code: ConfigErrorCode = "CONFIG_UNREADABLE";
-    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : String(cause);
-    throw new IsthmusError(code, `The configuration ${file} cannot be read: ${why}.`, {
+    throw new IsthmusError(code, `The configuration ${file} cannot be read: ${reasonOf(cause)}.`, {
       cause,
       context: { file },
     });
@@ -84,6 +77,7 @@ export async function parseFormConfig(text: string, options: ParseFormConfigOpti
       file: options.file,
       env,
       readCookieFile: options.readCookieFile ?? ((path, how) => Cookie.fromFile(path, how)),
+      readFile: readNamedFile,
     },
     keysAt,
   );
@@ -144,65 +138,15 @@ class FormExamination extends Examination {
     const path: KeyPath = ["topologies", name];
     const topology = this.part(topologySchema, raw, path);
     if (topology === undefined) return undefined;
-    const { strategy: strategyName, config, guard, connect, disconnect, list_nodes } = topology;
-    const strategy = await this.#strategy(strategyName, config, path);
-    if (strategy === undefined) return undefined;
+    const read = await readTopology(this, topology, path);
+    if (read === undefined) return undefined;
+    const { connect, disconnect, list_nodes, removal = "never" } = topology;
     return {
-      strategyName,
-      strategy,
-      removal: topology.removal,
-      compat: topology.compat,
-      guard: camelCased(guard),
+      ...read,
+      removal,
       ...(connect === undefined ? {} : { connect }),
       ...(disconnect === undefined ? {} : { disconnect }),
       ...(list_nodes === undefined ? {} : { listNodes: list_nodes }),
     } as TopologyConfig;
   }
-
-  /** Makes strategies of that name and configuration; one is made now, which tells whether that can be. */
-  async #strategy(
-    name: string,
-    config: Readonly<Record<string, unknown>>,
-    path: KeyPath,
-  ): Promise<(() => Strategy) | undefined> {
-    if (this.yaml.isUnresolved([...path, "strategy"])) return undefined;
-    try {
-      const factory = await loadStrategy(name);
-      if (this.#unresolvedWithin(config, [...path, "config"])) return undefined;
-      factory.from(config);
-      return () => factory.from(config);
-    } catch (error) {
-      if (!isIsthmusError(error)) throw error;
-      if (error.code === "STRATEGY_UNKNOWN") {
-        this.add([...path, "strategy"], `is unknown. ${error.message}`);
-        return undefined;
-      }
-      const option = String(error.context["option"] ?? "");
-      const known = option in config;
-      this.add(
-        known ? [...path, "config", option] : "config" in config ? [...path, "config"] : path,
-        `is not right. ${error.message}`,
-        "key",
-      );
-      return undefined;
-    }
-  }
-
-  #unresolvedWithin(value: unknown, path: KeyPath): boolean {
-    if (typeof value !== "object" || value === null) return this.yaml.isUnresolved(path);
-    const entries: [string | number, unknown][] = Array.isArray(value)
-      ? [...value.entries()]
-      : Object.entries(value);
-    return entries.some(([key, item]) => this.#unresolvedWithin(item, [...path, key]));
-  }
-}
-
-/** `{ confirm_ms: 1 }` as `{ confirmMs: 1 }`. */
-function camelCased(record: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(record).map(([key, value]) => [
-      key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),
-      value,
-    ]),
-  );
 }

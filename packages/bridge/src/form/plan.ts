@@ -1,7 +1,8 @@
 import type { Discovery } from "@isthmus/strategies";
 import { type Clock, type IsthmusError, isIsthmusError, type Logger } from "@isthmus/wire";
+import type { TopologyConfig } from "../config/topology.ts";
 import { BeamCalls } from "./beam-calls.ts";
-import type { FormConfig, TopologyConfig } from "./config.ts";
+import type { FormConfig } from "./config.ts";
 import { formError } from "./errors.ts";
 import { startLink } from "./formation.ts";
 

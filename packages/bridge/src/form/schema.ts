@@ -1,11 +1,10 @@
 import * as v from "valibot";
+import { COOKIE_KEYS, cookieSchema } from "../config/cookie-schema.ts";
 import type { KeyPath } from "../config/problem.ts";
-import { cookieSchema } from "../config/schema.ts";
-import { flag, isRecord, map, nodeName, oneOf, port, text, whole } from "../config/schema-parts.ts";
+import { anyMap, isRecord, map, nodeName, oneOf, port, text, whole } from "../config/schema-parts.ts";
+import { topologyEntries, topologyKeys } from "../config/topology-schema.ts";
 
 // Each message is the rest of a sentence that begins with the key, as in config/schema.ts.
-
-const anyMap = v.custom<Record<string, unknown>>(isRecord, "must be a map: keys with values.");
 
 const epmd = { port: v.optional(port(1)) };
 const node = {
@@ -18,34 +17,6 @@ const node = {
   tick_time: v.optional(whole("seconds", 1, 86_400)),
 };
 
-const GRACE = "must be never, immediately, or { grace_ms: MILLISECONDS }.";
-const removal = v.union(
-  [
-    v.picklist(["never", "immediately"]),
-    v.pipe(
-      v.strictObject({ grace_ms: whole("milliseconds", 0, 86_400_000) }),
-      v.transform(({ grace_ms }) => ({ graceMs: grace_ms })),
-    ),
-  ],
-  GRACE,
-);
-
-const FRACTION = "must be a number from 0 to 1.";
-const fraction = v.pipe(
-  v.union(
-    [v.number(), v.pipe(v.string(), v.regex(/^(0|1|0?\.\d+)$/, FRACTION), v.transform(Number))],
-    FRACTION,
-  ),
-  v.minValue(0, FRACTION),
-  v.maxValue(1, FRACTION),
-);
-const guard = {
-  minimum_nodes: v.optional(whole("a number of nodes", 0, 1_000_000)),
-  maximum_removal_fraction: v.optional(fraction),
-  confirmations: v.optional(whole("a number of answers", 1, 1000)),
-  confirm_ms: v.optional(whole("milliseconds", 1, 86_400_000)),
-};
-
 const FUNCTION = "must be [module, function] or [module, function, [arguments]].";
 const mfa = v.custom<readonly [string, string, (readonly unknown[])?]>(
   (value) =>
@@ -56,11 +27,7 @@ const mfa = v.custom<readonly [string, string, (readonly unknown[])?]>(
 );
 
 const topology = {
-  strategy: text("the name of a strategy"),
-  config: v.optional(anyMap, {}),
-  removal: v.optional(removal, "never"),
-  guard: v.optional(map(guard), {}),
-  compat: v.optional(flag, false),
+  ...topologyEntries,
   connect: v.optional(mfa),
   disconnect: v.optional(mfa),
   list_nodes: v.optional(mfa),
@@ -92,11 +59,10 @@ export const fileSchema = map(top);
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   "": Object.keys(top),
   node: Object.keys(node),
-  "node.cookie": ["file", "check_permissions", "home"],
+  "node.cookie": COOKIE_KEYS,
   "node.epmd": Object.keys(epmd),
   "topologies.*": Object.keys(topology),
-  "topologies.*.removal": ["grace_ms"],
-  "topologies.*.guard": Object.keys(guard),
+  ...topologyKeys("topologies.*"),
   log: Object.keys(log),
   shutdown: Object.keys(shutdown),
 };

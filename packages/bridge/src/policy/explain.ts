@@ -1,6 +1,8 @@
-import { isNodeName, nearest, systemClock } from "@isthmus/wire";
-import type { RouteOptions } from "../options.ts";
+import { inspectTerm, parseTerm } from "@isthmus/etf";
+import { isIsthmusError, isNodeName, nearest, systemClock } from "@isthmus/wire";
+import type { GroupOptions, RouteOptions } from "../options.ts";
 import { OPERATIONS, type Operation } from "./operation.ts";
+import { anyMatches, pattern } from "./pattern.ts";
 import { Policy, type PolicyMode } from "./policy.ts";
 import type { PolicyRule, Question, Subject } from "./rule.ts";
 
@@ -8,6 +10,7 @@ import type { PolicyRule, Question, Subject } from "./rule.ts";
 export interface Explained {
   readonly clusters: Readonly<Record<string, unknown>>;
   readonly routes: readonly RouteOptions[];
+  readonly groups?: readonly GroupOptions[];
   readonly policy: readonly PolicyRule[];
   readonly policyMode: PolicyMode;
 }
@@ -21,20 +24,21 @@ const FUNCTION = /^\S+:\S+\/\d{1,3}$/;
 
 /** What each default is, in words. */
 const DEFAULTS: Readonly<Record<string, string>> = {
-  "default:pids": "processes of clusters that a route joins may be addressed by pid",
+  "default:pids": "processes of clusters that a route or groups join may be addressed by pid",
   "default:replies": "whoever may run functions of a cluster gets its answers",
   "default:deny": "nothing allows it",
 };
 
 /**
  * Says which rule decides about one signal, and why: `shop -> billing call orders`, `shop/shop1@host -> billing exit pid`,
- * `shop -> billing call orders:lookup/1`. The target is a registered name, `pid`, or a function.
+ * `shop -> billing call orders:lookup/1`, `shop -> billing group {room,7}`. The target is a registered name, `pid`, a
+ * function, or the name of a group.
  */
 export function explain(config: Explained, text: string): Answer {
   const match = QUESTION.exec(text);
   if (match === null) {
     return {
-      problem: `${JSON.stringify(text)} is no question. Ask ${FORM}, such as "shop -> billing call orders"; TARGET is a name, pid, or module:function/arity.`,
+      problem: `${JSON.stringify(text)} is no question. Ask ${FORM}, such as "shop -> billing call orders"; TARGET is a name, pid, module:function/arity, or after the operation group the name of a process group.`,
     };
   }
   const [, from, fromNode, to, toNode, word, target] = match as unknown as [string, string, ...string[]];
@@ -52,7 +56,10 @@ export function explain(config: Explained, text: string): Answer {
       problem: `${word} is no operation.${hint(word!, OPERATIONS)} There are: ${OPERATIONS.join(", ")}.`,
     };
   }
-  const subject: Subject = target === "pid" ? "pid" : FUNCTION.test(target!) ? "rpc" : "name";
+  const subject = subjectOf(operation, target!);
+  const group = subject === "group" ? groupName(target!) : undefined;
+  if (subject === "group" && group === undefined)
+    return { problem: `${target} is no name of a process group: write a term as Erlang does, {room,7}.` };
   // the sender calls it as the route exports it
   const route = config.routes.find(
     (one) => one.from === from && one.to === to && (one.as ?? one.name) === target,
@@ -63,18 +70,17 @@ export function explain(config: Explained, text: string): Answer {
     fromNode,
     toNode,
     subject,
-    target: subject === "name" ? (route?.name ?? target!) : target!,
+    target: group ?? (subject === "name" ? (route?.name ?? target!) : target!),
   };
   const policy = new Policy({
     rules: config.policy,
     routes: config.routes,
+    groups: config.groups ?? [],
     mode: config.policyMode,
     clock: systemClock,
   });
   const { allowed, rule, passed, decides } = policy.explain(question, operation);
-  const routed =
-    subject !== "name" ||
-    config.routes.some((one) => one.from === from && one.to === to && one.name === question.target);
+  const routed = isThere(config, question);
   const carried = allowed && routed;
   const trial =
     config.policyMode === "log" && routed && !allowed && subject !== "rpc" && operation !== "group_leader";
@@ -82,7 +88,10 @@ export function explain(config: Explained, text: string): Answer {
     `${from} -> ${to} ${operation} ${target}: ${carried ? "allowed" : trial ? "refused, but carried (policy_mode: log)" : "refused"}`,
     `  ${rule} decides${DEFAULTS[rule] === undefined ? "" : `: ${DEFAULTS[rule]}`}`,
   ];
-  if (allowed && !routed) lines.push(`  but no route exports ${target} to ${from}, and so it is not there`);
+  if (allowed && !routed) {
+    const missing = subject === "group" ? "no entry of groups shows" : "no route exports";
+    lines.push(`  but ${missing} ${target} to ${from}, and so it is not there`);
+  }
   if (carried && decides.maxBytes !== undefined) lines.push(`  up to ${decides.maxBytes} bytes`);
   if (carried && decides.rate !== undefined)
     lines.push(
@@ -91,6 +100,31 @@ export function explain(config: Explained, text: string): Answer {
   if (carried && subject === "rpc") lines.push(`  on ${decides.nodes?.join(", ")}`);
   for (const { rule: other, why } of passed) lines.push(`  not ${other}: ${why}`);
   return { allowed: carried || trial, text: lines.join("\n") };
+}
+
+function subjectOf(operation: Operation, target: string): Subject {
+  if (operation === "group") return "group";
+  return target === "pid" ? "pid" : FUNCTION.test(target) ? "rpc" : "name";
+}
+
+/** The name as patterns see it, however it was written. */
+function groupName(text: string): string | undefined {
+  try {
+    return inspectTerm(parseTerm(text), { compact: true });
+  } catch (error) {
+    if (isIsthmusError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Whether the configuration makes the target known to the sender at all. */
+function isThere({ routes, groups = [] }: Explained, { from, to, subject, target }: Question): boolean {
+  if (subject === "name")
+    return routes.some((one) => one.from === from && one.to === to && one.name === target);
+  return (
+    subject !== "group" ||
+    groups.some((one) => one.from === from && one.to === to && anyMatches(one.groups.map(pattern), target))
+  );
 }
 
 function hint(word: string, known: readonly string[]): string {

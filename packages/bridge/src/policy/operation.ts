@@ -15,6 +15,7 @@ import { skipTerm } from "@isthmus/etf/raw";
  * | `monitor`, `link` | of a process or, `monitor`, a name |
  * | `exit` | `exit/2`, and a message `{'EXIT', Pid, Reason}`, which is taken for one |
  * | `group_leader` | `group_leader/2` |
+ * | `group` | no signal: that a cluster sees who is in a process group of another |
  */
 export const OPERATIONS = [
   "call",
@@ -28,6 +29,7 @@ export const OPERATIONS = [
   "link",
   "exit",
   "group_leader",
+  "group",
 ] as const;
 
 /** One of {@link OPERATIONS}. */
@@ -46,6 +48,7 @@ export const OPERATION = {
   LINK: 8,
   EXIT: 9,
   GROUP_LEADER: 10,
+  GROUP: 11,
 } as const;
 
 /** How a message is addressed. `LOADER` is a pid that may be `erl_prim_loader`. */

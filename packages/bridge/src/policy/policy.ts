@@ -1,7 +1,8 @@
 import type { Atom } from "@isthmus/etf";
 import type { Clock } from "@isthmus/wire";
 import { Decision } from "./decision.ts";
-import { OPERATIONS, type Operation } from "./operation.ts";
+import { OPERATION, OPERATIONS, type Operation } from "./operation.ts";
+import { pattern } from "./pattern.ts";
 import { CompiledRule, type PolicyRule, type Question, type Subject } from "./rule.ts";
 
 /** `log` carries what rules refuse, and says so. */
@@ -15,10 +16,20 @@ export interface RoutedName {
   readonly name: string;
 }
 
+/** Groups that a cluster is to see: what it allows. */
+export interface SharedGroups {
+  readonly from: string;
+  readonly to: string;
+  /** Patterns of their names. */
+  readonly groups: readonly string[];
+}
+
 /** What {@link Policy} is made of. */
 export interface PolicyOptions {
   readonly rules: readonly PolicyRule[];
   readonly routes: readonly RoutedName[];
+  /** @default none */
+  readonly groups?: readonly SharedGroups[];
   /** @default "enforce" */
   readonly mode?: PolicyMode;
   readonly clock: Clock;
@@ -49,7 +60,7 @@ export interface Explanation {
   readonly decides: PolicyRule;
 }
 
-/** The rules that follow the written ones: pids between clusters that a route joins, answers of functions; nothing more. */
+/** The rules that follow the written ones: pids between clusters that a route or groups join, answers of functions; nothing more. */
 export const DEFAULT_PIDS = "default:pids";
 export const DEFAULT_REPLIES = "default:replies";
 export const DEFAULT_DENY = "default:deny";
@@ -78,12 +89,17 @@ export class Policy {
     this.mode = options.mode ?? "enforce";
     this.#clock = options.clock;
     const written = options.rules.map((rule, i) => new CompiledRule(rule.id ?? `policy[${i}]`, rule));
-    const implied = options.routes.map(
+    const { routes, groups = [] } = options;
+    const implied = routes.map(
       ({ from, to, name }, i) =>
         new CompiledRule(`routes[${i}]`, { action: "allow", from: [from], to: [to], names: [name] }),
     );
-    this.#rules = [...written, ...implied];
-    for (const { from, to } of options.routes) this.join(from, to);
+    const shared = groups.map(
+      ({ from, to, groups: patterns }, i) =>
+        new CompiledRule(`groups[${i}]`, { action: "allow", from: [from], to: [to], groups: patterns }),
+    );
+    this.#rules = [...written, ...implied, ...shared];
+    for (const { from, to } of [...routes, ...groups]) this.join(from, to);
   }
 
   /** Lets the processes of two clusters address each other by pid, as a route does. */
@@ -128,6 +144,44 @@ export class Policy {
         return { to: to[0]!, rule: written.rule, decision: this.#decision(written, from) };
     }
     return undefined;
+  }
+
+  /**
+   * What decides about running a function on one node of a cluster, which a mirror stands for; undefined when nothing
+   * lets it run. A rule with `nodes` is about those only.
+   */
+  rpcAt(
+    from: string,
+    to: string,
+    mfa: string,
+    sender: string,
+    node: string,
+    operation: number,
+  ): Decision | undefined {
+    const question: Question = { from, to, fromNode: sender, toNode: node, subject: "rpc", target: mfa };
+    const decides = this.#rulesBetween(from, to).find(
+      (one) =>
+        one.has(operation) &&
+        one.mismatch(question) === undefined &&
+        (!one.allows || (one.rule.nodes?.some((text) => pattern(text).matches(node)) ?? true)),
+    );
+    return decides?.allows && decides.rule.rpc !== undefined ? this.#decision(decides, from) : undefined;
+  }
+
+  /** Whether `from` may see a member of a group of `to` that lives on `node`. Counts nothing. */
+  group(from: string, to: string, name: string, node: string): Decision {
+    const question: Question = {
+      from,
+      to,
+      fromNode: undefined,
+      toNode: node,
+      subject: "group",
+      target: name,
+    };
+    const decides = this.#rulesBetween(from, to).find(
+      (rule) => rule.has(OPERATION.GROUP) && rule.mismatch(question) === undefined,
+    );
+    return this.#decision(decides!, from);
   }
 
   /** Whether processes of a cluster may run any functions. */

@@ -1,4 +1,4 @@
-import type { Balance } from "../routing/exported-name.ts";
+import type { Balance } from "../routing/node-choice.ts";
 import { type FunctionPattern, functionPattern, matchesFunction } from "./mfa.ts";
 import { OPERATIONS, type Operation } from "./operation.ts";
 import { anyMatches, type Pattern, pattern } from "./pattern.ts";
@@ -6,8 +6,8 @@ import { RESERVED_NAMES } from "./reserved-names.ts";
 
 /**
  * One rule of a policy. The first rule that matches a signal decides about it. A rule is about names (`names`), about
- * what is addressed by pid or alias (`pid`), or about functions (`rpc`); a `deny` with none of the three is about
- * everything.
+ * what is addressed by pid or alias (`pid`), about functions (`rpc`), or about process groups (`groups`); a `deny` with
+ * none of the four is about everything.
  */
 export interface PolicyRule {
   /** For the log. @default its place, as `policy[2]` */
@@ -26,6 +26,11 @@ export interface PolicyRule {
   readonly pid?: boolean;
   /** `module:function/arity`; see {@link functionPattern}. */
   readonly rpc?: readonly string[];
+  /**
+   * Patterns of the names of process groups of `to` that `from` may see, as Erlang writes them: `{room,*}`. Of nodes,
+   * only `toNodes` counts, which are those of the members.
+   */
+  readonly groups?: readonly string[];
   /**
    * `send` stands for call, cast, info and reply.
    * @default what a conversation needs for `allow` (see {@link DEFAULT_OPERATIONS}), all for `deny`
@@ -50,10 +55,11 @@ export const DEFAULT_OPERATIONS: Readonly<Record<Subject, readonly Operation[]>>
   name: ["call", "cast", "info", "reply", "monitor"],
   pid: ["call", "cast", "info", "reply", "monitor", "link"],
   rpc: ["call", "cast"],
+  group: ["group"],
 };
 
 /** What a signal is addressed to. */
-export type Subject = "name" | "pid" | "rpc";
+export type Subject = "name" | "pid" | "rpc" | "group";
 
 /** Whom a signal is from and what it is for, as far as rules look at it. */
 export interface Question {
@@ -63,7 +69,7 @@ export interface Question {
   readonly fromNode: string | undefined;
   readonly toNode: string | undefined;
   readonly subject: Subject;
-  /** The registered name, or `module:function/arity`. */
+  /** The registered name, `module:function/arity`, or the name of the group. */
   readonly target: string;
 }
 
@@ -79,6 +85,7 @@ export class CompiledRule {
   readonly #toNodes: readonly Pattern[] | undefined;
   readonly #names: readonly Pattern[] | undefined;
   readonly #functions: readonly FunctionPattern[] | undefined;
+  readonly #groups: readonly Pattern[] | undefined;
 
   /** @throws TypeError for a function pattern that cannot be used */
   constructor(id: string, rule: PolicyRule) {
@@ -89,6 +96,7 @@ export class CompiledRule {
     this.#fromNodes = rule.fromNodes?.map(pattern);
     this.#toNodes = rule.toNodes?.map(pattern);
     this.#names = rule.names?.map(pattern);
+    this.#groups = rule.groups?.map(pattern);
     this.#functions = rule.rpc?.map((text) => {
       const compiled = functionPattern(text);
       if (typeof compiled === "string") throw new TypeError(`${text} ${compiled}`);
@@ -115,8 +123,8 @@ export class CompiledRule {
     if (!this.between(from, to)) return "other clusters";
     if (fromNode !== undefined && !anyMatches(this.#fromNodes, fromNode)) return "other sending nodes";
     if (toNode !== undefined && !anyMatches(this.#toNodes, toNode)) return "other receiving nodes";
-    const { names, pid, rpc } = this.rule;
-    if (names === undefined && pid !== true && rpc === undefined) return undefined;
+    const { names, pid, rpc, groups } = this.rule;
+    if (names === undefined && pid !== true && rpc === undefined && groups === undefined) return undefined;
     switch (subject) {
       case "name":
         if (this.#names === undefined) return "not about names";
@@ -132,22 +140,28 @@ export class CompiledRule {
           ? undefined
           : "other functions";
       }
+      case "group":
+        if (this.#groups === undefined) return "not about groups";
+        return anyMatches(this.#groups, target) ? undefined : "other groups";
     }
   }
 }
 
 function operationBits(rule: PolicyRule): number {
   const given =
-    rule.operations ??
-    (rule.action === "deny"
-      ? OPERATIONS
-      : DEFAULT_OPERATIONS[rule.names !== undefined ? "name" : rule.rpc !== undefined ? "rpc" : "pid"]);
+    rule.operations ?? (rule.action === "deny" ? OPERATIONS : DEFAULT_OPERATIONS[subjectOf(rule)]);
   let bits = 0;
   for (const one of given) {
     const words: readonly Operation[] = one === "send" ? ["call", "cast", "info", "reply"] : [one];
     for (const word of words) bits |= 1 << OPERATIONS.indexOf(word);
   }
   return bits;
+}
+
+function subjectOf({ names, rpc, groups }: PolicyRule): Subject {
+  if (names !== undefined) return "name";
+  if (rpc !== undefined) return "rpc";
+  return groups === undefined ? "pid" : "group";
 }
 
 /** The module, function and arity of `module:function/arity`. */

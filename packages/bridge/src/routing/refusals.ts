@@ -8,6 +8,8 @@ export interface Refusal {
   readonly to?: string;
   /** The node that asked. */
   readonly node: string;
+  /** The mirror that it asked, where it was not the bridge's own node. */
+  readonly mirror?: string;
   /** `call`, `cast`, `info`, `reply`, `io`, `system`, `spawn`, `monitor`, `link`, `exit`, `group_leader`. */
   readonly operation: string;
   /** The registered name, the function, or the process asked for. */
@@ -68,7 +70,7 @@ export class Refusals {
   }
 
   #log(outcome: keyof typeof OUTCOMES, refusal: Refusal): void {
-    const kind = `${outcome} ${refusal.cluster} ${refusal.to} ${refusal.rule} ${refusal.reason} ${refusal.operation} ${refusal.target}`;
+    const kind = `${outcome} ${refusal.cluster} ${refusal.mirror} ${refusal.to} ${refusal.rule} ${refusal.reason} ${refusal.operation} ${refusal.target}`;
     const now = this.#clock.now();
     const seen = this.#kinds.get(kind);
     if (seen !== undefined && now - seen.since < REPEAT_MS) {

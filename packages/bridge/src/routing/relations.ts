@@ -1,11 +1,16 @@
 import type { Connection } from "@isthmus/core";
-import type { Atom, Pid, Reference } from "@isthmus/etf";
+import { type Atom, Pid, type Reference } from "@isthmus/etf";
+import type { IdentityIndex } from "../translate/identity-index.ts";
+import type { Place } from "../translate/translator.ts";
+import type { RouterContext } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
 
 /** A monitor that goes across: who watches, and what. */
 export interface MonitorRecord {
   /** Under which the watched connection keeps it: the reference as the watched node knows it. */
   readonly key: string;
+  /** Under which the watching connection keeps it: the reference as the watcher's node knows it. */
+  readonly ownKey: string;
   readonly watching: Connection;
   /** The watcher and its reference as its own node knows them. */
   readonly watcher: Pid;
@@ -17,8 +22,11 @@ export interface MonitorRecord {
   readonly watcherThere: Pid;
   readonly refThere: Reference;
   readonly target: Pid | Atom;
+  /** Where `shown` is shown, and where `watcherThere` and `refThere` are. */
+  readonly here: IdentityIndex<Place>;
+  readonly there: IdentityIndex<Place>;
   /** Set when it is by name. */
-  readonly by: ExportedName<object> | undefined;
+  readonly by: ExportedName | undefined;
 }
 
 /** One end of a link that goes across. */
@@ -28,6 +36,8 @@ export interface LinkEnd {
   readonly own: Pid;
   /** The process at the other end, as this node knows it. */
   readonly other: Pid;
+  /** Where `other` is shown. */
+  readonly index: IdentityIndex<Place>;
   readonly key: string;
   /** An unlink that this end asked for and that the other node has not acknowledged yet. */
   unlinking: number | bigint | undefined;
@@ -47,6 +57,9 @@ export interface SpawnRecord {
   /** The same as the asked node knows them. */
   readonly callerThere: Pid;
   readonly refThere: Reference;
+  /** Where a new process is shown, and where the caller is. */
+  readonly here: IdentityIndex<Place>;
+  readonly there: IdentityIndex<Place>;
   /** How the caller's node knows a process of the asked one. */
   readonly show: (made: Pid) => Pid;
 }
@@ -57,8 +70,8 @@ export class Relations {
   readonly links = new Map<string, LinkRecord>();
   /** Monitors of processes of this node, by {@link monitorKey}. */
   readonly watched = new Map<string, MonitorRecord>();
-  /** Monitors that processes of this node hold. */
-  readonly watching = new Set<MonitorRecord>();
+  /** Monitors that processes of this node hold, by {@link monitorKey}. */
+  readonly watching = new Map<string, MonitorRecord>();
   /** Requests that this node has not replied to, by {@link monitorKey}. */
   readonly spawns = new Map<string, SpawnRecord>();
   /** Connections that do not read because this one cannot take more. */
@@ -69,16 +82,44 @@ export class Relations {
   }
 }
 
+/** Whether a connection has all the links and monitors that it may have. */
+export function isFull(relations: Relations, { limits }: RouterContext): boolean {
+  return relations.size >= limits.maxRelations;
+}
+
+/** What the signals of a monitor are about keeps its meaning as long as it lasts. */
+export function holdMonitor({ here, there, shown, watcherThere, refThere }: MonitorRecord): void {
+  if (shown instanceof Pid) here.hold(shown);
+  there.hold(watcherThere);
+  there.hold(refThere);
+}
+
+/** Takes back {@link holdMonitor}. */
+export function releaseMonitor({ here, there, shown, watcherThere, refThere }: MonitorRecord): void {
+  if (shown instanceof Pid) here.release(shown);
+  there.release(watcherThere);
+  there.release(refThere);
+}
+
+/** What the signals of a link are about keeps its meaning as long as it lasts. */
+export function holdLink({ ends }: LinkRecord): void {
+  for (const { index, other } of ends) index.hold(other);
+}
+
+/** Takes back {@link holdLink}. */
+export function releaseLink({ ends }: LinkRecord): void {
+  for (const { index, other } of ends) index.release(other);
+}
+
 /** Identifies a link at the connection of `own`. */
 export function linkKey(own: Pid, other: Pid): string {
   return `${own.id}.${own.serial}.${own.creation} ${other.id}.${other.serial}.${other.creation}`;
 }
 
-/** Identifies a monitor at the connection of what is watched. */
-export function monitorKey(refThere: Reference): string {
-  const words = refThere.words;
+/** Identifies a monitor at a connection by the reference as that node knows it. */
+export function monitorKey({ words, creation }: Reference): string {
   // three words nearly always; joining an array would make another
   return words.length === 3
-    ? `${refThere.creation} ${words[0]} ${words[1]} ${words[2]}`
-    : `${refThere.creation} ${words.join(" ")}`;
+    ? `${creation} ${words[0]} ${words[1]} ${words[2]}`
+    : `${creation} ${words.join(" ")}`;
 }

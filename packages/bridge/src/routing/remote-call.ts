@@ -1,4 +1,4 @@
-import type { BodySource, RewrittenBody, Signal } from "@isthmus/core/channel";
+import type { BodySource, Recipient, RewrittenBody, Signal } from "@isthmus/core/channel";
 import { type Atom, atom, type Pid, TermReader, type TermWriter } from "@isthmus/etf";
 import { skipTerm } from "@isthmus/etf/raw";
 import { isIsthmusError } from "@isthmus/wire";
@@ -178,12 +178,14 @@ export class RexBody implements BodySource {
   readonly #signal: Signal;
   readonly #rewritten: RewrittenBody;
   readonly #leader: Pid;
+  readonly #to: Recipient;
 
-  constructor(call: RexCall, signal: Signal, rewritten: RewrittenBody, leader: Pid) {
+  constructor(call: RexCall, signal: Signal, rewritten: RewrittenBody, leader: Pid, to: Recipient) {
     this.#call = call;
     this.#signal = signal;
     this.#rewritten = rewritten;
     this.#leader = leader;
+    this.#to = to;
   }
 
   writeTo(out: TermWriter): void {
@@ -202,6 +204,6 @@ export class RexBody implements BodySource {
   }
 
   #copy(out: TermWriter, start: number, end: number): void {
-    this.#rewritten.range(this.#signal, start, end).writeTo(out);
+    this.#rewritten.range(this.#signal, start, end, this.#to).writeTo(out);
   }
 }

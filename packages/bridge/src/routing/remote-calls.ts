@@ -1,14 +1,17 @@
 import type { Connection } from "@isthmus/core";
-import { SIGNAL, type Signal, TermBody } from "@isthmus/core/channel";
+import { SIGNAL, type Signal } from "@isthmus/core/channel";
 import { type Atom, atom, Pid, type Reference } from "@isthmus/etf";
 import { type Decision, REASONS, VERDICT } from "../policy/decision.ts";
 import { OPERATION } from "../policy/operation.ts";
-import type { RpcRule } from "../policy/policy.ts";
 import type { PolicyRule } from "../policy/rule.ts";
+import { isLimit } from "../translate/not-carried.ts";
 import type { ClusterRouter } from "./cluster-router.ts";
-import type { Lane, RouterContext } from "./context.ts";
-import { ExportedName } from "./exported-name.ts";
-import { type MonitorRecord, monitorKey, type Relations } from "./relations.ts";
+import type { Lane, RouterParts } from "./context.ts";
+import type { Deliveries } from "./deliveries.ts";
+import { NO_CONNECTION, NOCONNECTION, SYSTEM_LIMIT, SYSTEM_LIMIT_REASON } from "./flow.ts";
+import { homeOf } from "./home.ts";
+import { NodeChoice } from "./node-choice.ts";
+import { isFull, monitorKey, type SpawnRecord } from "./relations.ts";
 import { hasFun, type RemoteCall, RexBody, rexCall, spawnedCall } from "./remote-call.ts";
 import { isOwn, requestMonitor, runsSomething } from "./signal-operation.ts";
 
@@ -17,88 +20,65 @@ const LINK = atom("link");
 const MONITOR = atom("monitor");
 const LINK_FLAG = 1;
 const MONITOR_FLAG = 2;
-const NO_CONNECTION = atom("noconnection");
-const NOCONNECTION = new TermBody().of(NO_CONNECTION);
-const SYSTEM_LIMIT_REASON = atom("system_limit");
-const SYSTEM_LIMIT = new TermBody().of(SYSTEM_LIMIT_REASON);
+
+/** A node of another cluster that a mirror stands for. */
+export interface Mirrored {
+  /** Name of the mirror. */
+  readonly name: Atom;
+  /** The cluster that has the node. */
+  readonly to: ClusterRouter;
+  readonly node: Atom;
+}
 
 /** What {@link RemoteCalls} needs of the router that it belongs to. */
 export interface RemoteCallHost {
-  readonly id: string;
-  readonly context: RouterContext;
+  readonly parts: RouterParts;
+  readonly deliveries: Deliveries;
   /** The way into another cluster. */
   lane(to: ClusterRouter): Lane;
   /** The way from there. */
   back(from: ClusterRouter): Lane;
-  /** Whether a connection has all the links and monitors that it may have. */
-  full(relations: Relations): boolean;
-  /** Monitors `target` for `watcher`, who knows it as `shown`. */
-  watch(
-    source: Connection,
-    watcher: Pid,
-    ref: Reference,
-    shown: Atom,
-    target: Atom,
-    by: undefined,
-    lane: Lane,
-    watched: Connection,
-  ): void;
-  /** Takes down that there is a link. */
-  remember(source: Connection, from: Pid, to: Pid, target: Connection, process: Pid, fromThere: Pid): void;
-  /** Ends the monitor that `signal`, a demonitor, means, if there is one. */
-  endFormer(source: Connection, signal: Signal): boolean;
-  /** Keeps a signal until its node is connected. */
-  later(
-    source: Connection,
-    signal: Signal,
-    to: ClusterRouter,
-    node: Atom,
-    deliver: (copy: Signal, connection: Connection | undefined) => void,
-  ): void;
-  carried(source: Connection, target: Connection): void;
-  undeliverable(): void;
-  /** Tells the audit log what is not there. */
-  refuse(source: Connection, signal: Signal, target: string): void;
-  /** What the audit log says of every signal. */
-  described(source: Connection, operation: number, lane: Lane): Described;
-  /** @throws what is not the limit of identities */
-  notCarried(error: unknown): void;
 }
 
-/** Who has asked for what, and of whom. */
-export interface Described {
-  readonly cluster: string;
-  readonly to: string;
-  readonly node: string;
-  readonly operation: string;
+/** By what a call may run, and where. */
+interface Way {
+  readonly lane: Lane;
+  readonly decision: Decision;
+  /** One of these nodes runs it; or the one that a mirror stands for. */
+  readonly nodes: NodeChoice | Atom;
 }
 
 /** Runs functions of other clusters for processes of one: what `rpc` rules of the policy allow (PROTOCOL 7.3, 8.3). */
 export class RemoteCalls {
   readonly #host: RemoteCallHost;
+  readonly #parts: RouterParts;
   /** Who runs the functions of a rule. */
-  readonly #runners = new WeakMap<PolicyRule, ExportedName<ClusterRouter>>();
+  readonly #runners = new WeakMap<PolicyRule, NodeChoice>();
 
   constructor(host: RemoteCallHost) {
     this.#host = host;
+    this.#parts = host.parts;
   }
 
-  /** @returns false to have the bridge's own node answer, for which no function exists */
-  route(source: Connection, signal: Signal): boolean {
+  /**
+   * @param mirrored given when it was asked of a mirror
+   * @returns false to have our own node answer, for which no function exists
+   */
+  route(source: Connection, signal: Signal, mirrored?: Mirrored): boolean {
     const from = signal.from;
     const call = spawnedCall(signal);
-    const way = call && this.#mayRun(source, call);
+    const way = call && this.#way(source, call, mirrored);
     if (call === undefined || way === undefined || !isOwn(source, from) || !isOwn(source, signal.ref!)) {
       const asked = `${signal.module?.text}:${signal.function?.text}/${signal.arity}`;
-      this.#host.refuse(source, signal, call?.mfa ?? asked);
+      this.#parts.admission.refuse(source, signal, call?.mfa ?? asked);
       return false;
     }
-    const lane = this.#host.lane(this.#host.context.router(way.to));
+    const { lane } = way;
     if (!this.#admitsCall(source, signal, lane, call, way.decision)) {
       source.signals.spawnReply(signal.ref!, from, 0, SYSTEM_LIMIT_REASON);
       return true;
     }
-    this.#run(source, signal, lane, way, from, (copy, target) => {
+    this.#run(source, signal, way, from, (copy, target) => {
       if (target !== undefined) this.#spawn(source, copy, lane, target, from);
       else if (source.closeReason === undefined) source.signals.spawnReply(copy.ref!, from, 0, NO_CONNECTION);
     });
@@ -107,30 +87,33 @@ export class RemoteCalls {
 
   #spawn(source: Connection, signal: Signal, lane: Lane, target: Connection, caller: Pid): void {
     const ref = signal.ref!;
-    const here = this.#host.context.relations.get(source);
-    const there = this.#host.context.relations.get(target);
+    const { context } = this.#parts;
+    const here = context.relations.get(source);
+    const there = context.relations.get(target);
     if (here === undefined || there === undefined) return;
-    if (this.#host.full(here) || this.#host.full(there)) {
+    if (isFull(here, context) || isFull(there, context)) {
       source.signals.spawnReply(ref, caller, 0, SYSTEM_LIMIT_REASON);
       return;
     }
-    const callerThere = lane.translator.pid(caller);
-    const refThere = lane.translator.reference(ref);
+    let callerThere: Pid;
+    let refThere: Reference;
     // sizes and priorities of processes are not for others to choose
     const options = Array.isArray(signal.options)
       ? signal.options.filter((option) => option === LINK || option === MONITOR)
       : [];
     try {
+      callerThere = lane.translator.pid(caller);
+      refThere = lane.translator.reference(ref);
       target.signals.spawnRequest(
         refThere,
         callerThere,
         this.#groupLeader(lane, target, signal.groupLeader),
         { module: signal.module!, function: signal.function!, arity: signal.arity },
         options,
-        lane.body.of(signal),
+        lane.body.of(signal, target),
       );
     } catch (error) {
-      this.#host.notCarried(error);
+      this.#host.deliveries.notCarried(error, source, signal, lane, target);
       source.signals.spawnReply(ref, caller, 0, SYSTEM_LIMIT_REASON);
       return;
     }
@@ -140,20 +123,22 @@ export class RemoteCalls {
       ref,
       callerThere,
       refThere,
+      here: this.#parts.index,
+      there: lane.to.index,
       show: (made) => this.#host.back(lane.to).translator.pid(made),
     });
-    this.#host.carried(source, target);
+    this.#parts.flow.carried(source, target);
   }
 
   /** `source` has made a process, or not; links and monitors that came with it are remembered as any. */
   reply(source: Connection, signal: Signal): void {
-    const relations = this.#host.context.relations;
+    const relations = this.#parts.context.relations;
     const there = relations.get(source);
     const key = monitorKey(signal.ref!);
     const record = there?.spawns.get(key);
     const made = signal.result;
     if (there === undefined || record === undefined || made === undefined) {
-      this.#host.undeliverable();
+      this.#parts.flow.counters.undeliverable++;
       return;
     }
     there.spawns.delete(key);
@@ -166,17 +151,19 @@ export class RemoteCalls {
     }
     const linked = (signal.flags & LINK_FLAG) !== 0;
     const watched = (signal.flags & MONITOR_FLAG) !== 0;
-    if (here === undefined) {
+    const shown = here && this.#shown(record, made);
+    if (here === undefined || shown === undefined) {
+      if (here !== undefined) asking.signals.spawnReply(ref, caller, 0, SYSTEM_LIMIT_REASON);
       // nobody is there any more who would hear of it
       if (watched) source.signals.demonitor(callerThere, made, refThere);
       if (linked) source.signals.exit(callerThere, made, NOCONNECTION);
       return;
     }
-    const shown = record.show(made);
     asking.signals.spawnReply(ref, caller, signal.flags & (LINK_FLAG | MONITOR_FLAG), shown);
     if (watched) {
-      const monitor: MonitorRecord = {
+      this.#host.deliveries.monitors.remember({
         key,
+        ownKey: monitorKey(ref),
         watching: asking,
         watcher: caller,
         ref,
@@ -185,36 +172,56 @@ export class RemoteCalls {
         watcherThere: callerThere,
         refThere,
         target: made,
+        here: record.here,
+        there: record.there,
         by: undefined,
-      };
-      here.watching.add(monitor);
-      there.watched.set(key, monitor);
+      });
     }
-    if (linked) this.#host.remember(asking, caller, shown, source, made, callerThere);
-    this.#host.carried(source, asking);
+    if (linked)
+      this.#host.deliveries.links.remember(
+        asking,
+        caller,
+        shown,
+        source,
+        made,
+        callerThere,
+        record.here,
+        record.there,
+      );
+    this.#parts.flow.carried(source, asking);
+  }
+
+  /** How the caller's node knows a new process; undefined when there is no room for it. */
+  #shown(record: SpawnRecord, made: Pid): Pid | undefined {
+    try {
+      return record.show(made);
+    } catch (error) {
+      if (isLimit(error)) return undefined;
+      throw error;
+    }
   }
 
   /** Messages to `rex`, by which C nodes and older ways of `rpc` run functions. */
-  routeRex(source: Connection, signal: Signal): boolean {
+  routeRex(source: Connection, signal: Signal, mirrored?: Mirrored): boolean {
     // it never ends, so a monitor of it waits for nothing but what is called
-    if (signal.kind === SIGNAL.DEMONITOR) this.#host.endFormer(source, signal);
+    if (signal.kind === SIGNAL.DEMONITOR) this.#host.deliveries.monitors.demonitor(source, signal.ref!);
     if (signal.kind === SIGNAL.DEMONITOR || signal.kind === SIGNAL.MONITOR) return true;
     const from = signal.from;
     if (signal.kind !== SIGNAL.SEND || !isOwn(source, from)) return false;
     const call = rexCall(signal);
-    const way = call && this.#mayRun(source, call);
+    const way = call && this.#way(source, call, mirrored);
     if (call === undefined || way === undefined) {
-      if (runsSomething(signal)) this.#host.refuse(source, signal, call?.mfa ?? REX.text);
+      if (runsSomething(signal)) this.#parts.admission.refuse(source, signal, call?.mfa ?? REX.text);
       return false;
     }
-    const lane = this.#host.lane(this.#host.context.router(way.to));
+    const { lane } = way;
     const asked = call.operation === OPERATION.CALL ? requestMonitor(signal, OPERATION.CALL) : undefined;
     const ref = asked !== undefined && isOwn(source, asked) ? asked : undefined;
     if (!this.#admitsCall(source, signal, lane, call, way.decision)) {
       if (ref !== undefined) source.signals.down(REX, from, ref, SYSTEM_LIMIT);
       return true;
     }
-    this.#run(source, signal, lane, way, from, (copy, target) => {
+    this.#run(source, signal, way, from, (copy, target) => {
       if (target !== undefined) this.#callRex(source, copy, lane, target, from, ref);
       else if (ref !== undefined && source.closeReason === undefined)
         source.signals.down(REX, from, ref, NOCONNECTION);
@@ -231,26 +238,53 @@ export class RemoteCalls {
     ref: Reference | undefined,
   ): void {
     const call = rexCall(signal);
-    const here = this.#host.context.relations.get(source);
-    const there = this.#host.context.relations.get(target);
+    const { context } = this.#parts;
+    const here = context.relations.get(source);
+    const there = context.relations.get(target);
     if (call === undefined || here === undefined || there === undefined) return;
     const leader = this.#groupLeader(lane, target, undefined);
     try {
       const sender = lane.translator.pid(from);
       // the caller watches the bridge: that it is told when the node is lost, the bridge watches for it
-      if (ref !== undefined && !this.#host.full(here) && !this.#host.full(there)) {
-        this.#host.watch(source, from, ref, REX, REX, undefined, lane, target);
+      if (
+        ref !== undefined &&
+        !isFull(here, context) &&
+        !isFull(there, context) &&
+        !here.watching.has(monitorKey(ref))
+      ) {
+        this.#host.deliveries.monitors.watch(source, from, ref, REX, REX, undefined, lane, target);
       }
-      target.signals.sendName(sender, REX, new RexBody(call, signal, lane.body, leader));
+      target.signals.sendName(sender, REX, new RexBody(call, signal, lane.body, leader, target));
     } catch (error) {
-      this.#host.notCarried(error);
+      this.#host.deliveries.notCarried(error, source, signal, lane, target);
       return;
     }
-    this.#host.carried(source, target);
+    this.#parts.flow.carried(source, target);
   }
 
-  #mayRun(source: Connection, { mfa, operation }: RemoteCall): RpcRule | undefined {
-    return this.#host.context.policy.rpc(this.#host.id, mfa, source.peer.text, operation);
+  #way(source: Connection, { mfa, operation }: RemoteCall, mirrored: Mirrored | undefined): Way | undefined {
+    const { id, context } = this.#parts;
+    const { policy } = context;
+    const sender = source.peer.text;
+    if (mirrored !== undefined) {
+      const { to, node } = mirrored;
+      const decision = policy.rpcAt(id, to.id, mfa, sender, node.text, operation);
+      return decision && { lane: this.#host.lane(to), decision, nodes: node };
+    }
+    const found = policy.rpc(id, mfa, sender, operation);
+    if (found === undefined) return undefined;
+    const { to, rule, decision } = found;
+    const lane = this.#host.lane(context.router(to));
+    return { lane, decision, nodes: this.#runner(rule, lane.to) };
+  }
+
+  #runner(rule: PolicyRule, to: ClusterRouter): NodeChoice {
+    let nodes = this.#runners.get(rule);
+    if (nodes === undefined) {
+      nodes = new NodeChoice(rule.nodes ?? [], rule.balance ?? "first_up", to.neighbours);
+      this.#runners.set(rule, nodes);
+    }
+    return nodes;
   }
 
   #admitsCall(source: Connection, signal: Signal, lane: Lane, call: RemoteCall, decision: Decision): boolean {
@@ -258,41 +292,39 @@ export class RemoteCalls {
     if (verdict === VERDICT.ALLOWED && !decision.funs && hasFun(signal.bytes, call.argsStart, call.argsEnd))
       verdict = VERDICT.FUN;
     const { rule } = decision;
-    const audited = { ...this.#host.described(source, call.operation, lane), target: call.mfa, rule };
+    const audited = {
+      ...this.#parts.admission.described(source, call.operation, lane),
+      target: call.mfa,
+      rule,
+    };
     if (verdict === VERDICT.ALLOWED) {
       decision.allowed++;
-      if (decision.audit) this.#host.context.refusals.allow(audited);
+      if (decision.audit) this.#parts.context.refusals.allow(audited);
       return true;
     }
     decision.refused++;
     const refusal = { ...audited, reason: verdict === VERDICT.FUN ? "a fun" : REASONS[verdict]! };
-    if (this.#host.context.policy.mode === "log" && verdict !== VERDICT.FUN) {
-      this.#host.context.refusals.note(refusal);
+    if (this.#parts.context.policy.mode === "log" && verdict !== VERDICT.FUN) {
+      this.#parts.context.refusals.note(refusal);
       return true;
     }
-    this.#host.context.refusals.record(refusal);
+    this.#parts.context.refusals.record(refusal);
     return false;
   }
 
-  /** Hands a call to one of the nodes of its rule, once that is connected. */
+  /** Hands a call to one of the nodes that may run it, once that is connected. */
   #run(
     source: Connection,
     signal: Signal,
-    lane: Lane,
-    { rule }: RpcRule,
+    { lane, nodes }: Way,
     caller: Pid,
     deliver: (copy: Signal, target: Connection | undefined) => void,
   ): void {
-    let nodes = this.#runners.get(rule);
-    if (nodes === undefined) {
-      const atoms = (rule.nodes ?? []).map((node) => atom(node));
-      nodes = new ExportedName(REX, lane.to, REX, atoms, rule.balance ?? "first_up");
-      this.#runners.set(rule, nodes);
-    }
-    const node = nodes.pick(caller, lane.to.isUp);
-    const target = lane.to.node.connection(node);
-    if (target !== undefined) deliver(signal, target);
-    else this.#host.later(source, signal, lane.to, node, deliver);
+    const home = homeOf(lane, source, caller);
+    const node = nodes instanceof NodeChoice ? nodes.pick(caller, REX) : nodes;
+    const target = node && home.connection(node);
+    if (node === undefined || target !== undefined) deliver(signal, target);
+    else lane.to.flow.later(source, signal, home, node, deliver);
   }
 
   /** The caller's own, where the policy lets io requests go back to it; else one that drops what is printed. */

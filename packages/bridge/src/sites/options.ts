@@ -1,3 +1,4 @@
+import type { BackoffOptions } from "@isthmus/wire";
 import type { CredentialOptions } from "../trunk/credentials.ts";
 import type { OpenWire } from "../trunk/dial.ts";
 import type { TrunkLimits } from "../trunk/limits.ts";
@@ -22,5 +23,7 @@ export interface SiteOptions extends CredentialOptions {
   readonly open?: readonly OpenWire[];
   /** Deflate, if the far site does too. @default false */
   readonly deflate?: boolean;
+  /** Delays between attempts to connect. @default 200 ms to 10 s */
+  readonly backoff?: BackoffOptions;
   readonly limits?: Partial<TrunkLimits>;
 }

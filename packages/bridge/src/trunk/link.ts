@@ -118,11 +118,11 @@ export class TrunkLink {
   // ---- what a user calls
 
   /**
-   * Takes a payload, or with `more` a part of one that goes on with the channel's next call. The bytes are copied.
-   * They leave at the end of the turn. Nothing is taken when it throws.
+   * Takes a payload, or with `more` a part of one that goes on with the channel's next call. The bytes are copied, unless
+   * they are `constant`: never changed afterwards. They leave at the end of the turn. Nothing is taken when it throws.
    * @throws IsthmusError `TRUNK_DOWN`, `TRUNK_BACKLOG`, `TRUNK_PAYLOAD_TOO_LARGE`, `TRUNK_CHANNELS`
    */
-  send(channel: string, bytes: Buffer, more = false): void {
+  send(channel: string, bytes: Buffer, more = false, constant = false): void {
     if (this.#session === undefined || !this.#announced) {
       throw trunkError("TRUNK_DOWN", `There is no session with site ${this.peer}.`, {
         context: { peer: this.peer },
@@ -131,7 +131,7 @@ export class TrunkLink {
     if (!isName(channel)) {
       throw trunkError("TRUNK_OPTIONS_INVALID", "A channel's name is empty, too long, or not plain text.");
     }
-    this.#session.send(channel, bytes, more);
+    this.#session.send(channel, bytes, more, constant);
   }
 
   /** True while so much waits on a channel that whoever feeds it should stop until `writable`. */

@@ -2,6 +2,7 @@ import {
   type BackoffOptions,
   backoffDelay,
   type Clock,
+  isIsthmusError,
   type Logger,
   silentLogger,
   systemClock,
@@ -23,6 +24,8 @@ export interface NatsListenerOptions extends NatsOptions {
   readonly acceptor: TrunkAcceptor;
   /** Delays between attempts to reach NATS. @default 200 ms to 10 s */
   readonly backoff?: BackoffOptions;
+  /** Does not wait for the first connection: NATS may come later. @default false */
+  readonly patient?: boolean;
   readonly logger?: Logger;
   readonly clock?: Clock;
   /** @default loads the npm package `nats` */
@@ -39,12 +42,18 @@ export interface NatsListener extends AsyncDisposable {
 
 /**
  * Listens for far sites over NATS, and reaches for NATS again whenever the connection is gone. It waits for the first
- * connection. Only one process of a site may listen at a time: which one is for a lease to say.
+ * connection, unless it is `patient`. Only one process of a site may listen at a time: which one is for a lease to say.
  * @throws IsthmusError `PEER_DEPENDENCY_MISSING`, `TRUNK_UNREACHABLE`, `TRUNK_OPTIONS_INVALID`
  */
 export async function startNatsListener(options: NatsListenerOptions): Promise<NatsListener> {
   const listener = new Listener(options);
-  await listener.connect();
+  try {
+    await listener.connect();
+  } catch (error) {
+    const mayCome = isIsthmusError(error) && error.code === "TRUNK_UNREACHABLE";
+    if (options.patient !== true || !mayCome) throw error;
+    listener.failed(error);
+  }
   return listener;
 }
 
@@ -86,6 +95,16 @@ class Listener implements NatsListener {
       { nats: connection.info?.host, port: connection.info?.port },
       "trunk listens over NATS",
     );
+  }
+
+  /** There is no connection; it is tried again. */
+  failed(error: unknown): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#logger.warn(
+      { attempt: this.#attempt, reason: error instanceof Error ? error.message : String(error) },
+      "trunk cannot reach NATS",
+    );
+    this.#later();
   }
 
   async close(): Promise<void> {
@@ -145,14 +164,7 @@ class Listener implements NatsListener {
     const { backoff = { firstMs: 200, maxMs: 10_000 } } = this.#options;
     const delay = backoffDelay(this.#attempt++, backoff, Math.random());
     this.#timer = this.#clock.after(delay, () => {
-      this.connect().catch((error: unknown) => {
-        if (this.#stopped.signal.aborted) return;
-        this.#logger.warn(
-          { attempt: this.#attempt, reason: error instanceof Error ? error.message : String(error) },
-          "trunk cannot reach NATS",
-        );
-        this.#later();
-      });
+      this.connect().catch((error: unknown) => this.failed(error));
     });
   }
 }

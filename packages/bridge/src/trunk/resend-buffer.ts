@@ -1,17 +1,21 @@
+import { MAX_DATA_HEAD_BYTES, writeData } from "./data-frame.ts";
 import { PAGE_BYTES } from "./frames.ts";
+
+/** As many empty pages are kept for later: making one costs more than filling it. */
+const MAX_SPARE = 32;
 
 interface Page {
   readonly bytes: Buffer;
   /** Where each frame begins; the first has the sequence number `firstSeq`. */
   readonly starts: number[];
-  readonly firstSeq: number;
+  firstSeq: number;
   filled: number;
   sent: number;
 }
 
 /**
- * The frames with a sequence number that the peer has not acknowledged, encoded, in pages that are only ever appended
- * to: what is handed to a socket may be sent from there at any time. Frames leave the memory a page at a time.
+ * The frames with a sequence number that the peer has not acknowledged, encoded, in pages that are only appended to until
+ * the peer has all of them: what is handed to a socket may be sent from there at any time. A page is used again as a whole.
  */
 export class ResendBuffer {
   /** Frames that were appended since the session began; the sequence number of the last one. */
@@ -22,6 +26,7 @@ export class ResendBuffer {
   /** The first page that has something unsent; all before it are sent. */
   #next = 0;
   #bytes = 0;
+  readonly #spare: Page[] = [];
   readonly #maxBytes: number;
   readonly #maxFrames: number;
 
@@ -46,22 +51,36 @@ export class ResendBuffer {
 
   /** Copies an encoded frame with the number {@link ResendBuffer.nextSeq}. */
   append(frame: Uint8Array): void {
-    this.lastSeq++;
-    let page = this.#pages.at(-1);
-    if (page === undefined || page.filled + frame.length > page.bytes.length) {
-      page = {
-        bytes: Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, frame.length)),
-        starts: [],
-        firstSeq: this.lastSeq,
-        filled: 0,
-        sent: 0,
-      };
-      this.#pages.push(page);
-    }
-    page.starts.push(page.filled);
+    const page = this.#pageFor(frame.length);
     page.bytes.set(frame, page.filled);
-    page.filled += frame.length;
-    this.#bytes += frame.length;
+    this.#grow(page, frame.length);
+  }
+
+  /** Appends a DATA frame with the number {@link ResendBuffer.nextSeq}, with a copy of `bytes`. */
+  appendData(channel: number, flags: number, bytes: Uint8Array): void {
+    const page = this.#pageFor(MAX_DATA_HEAD_BYTES + bytes.length);
+    this.#grow(page, writeData(page.bytes, page.filled, this.nextSeq, channel, flags, bytes) - page.filled);
+  }
+
+  /** A page with room for so many bytes. */
+  #pageFor(length: number): Page {
+    const last = this.#pages.at(-1);
+    if (last !== undefined && last.filled + length <= last.bytes.length) return last;
+    const spare = length <= PAGE_BYTES ? this.#spare.pop() : undefined;
+    const page = spare ?? {
+      bytes: Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, length)),
+      ...{ starts: [], firstSeq: 0, filled: 0, sent: 0 },
+    };
+    page.firstSeq = this.nextSeq;
+    this.#pages.push(page);
+    return page;
+  }
+
+  #grow(page: Page, length: number): void {
+    this.lastSeq++;
+    page.starts.push(page.filled);
+    page.filled += length;
+    this.#bytes += length;
   }
 
   /** The next unsent frames as one message; undefined when all are sent. */
@@ -89,10 +108,20 @@ export class ResendBuffer {
     // the last page is kept to be filled up
     while (done < this.#pages.length - 1 && this.#pages[done + 1]!.firstSeq <= seq + 1) done++;
     if (done > 0) {
-      for (const page of this.#pages.splice(0, done)) this.#bytes -= page.filled;
+      for (const page of this.#pages.splice(0, done)) {
+        this.#bytes -= page.filled;
+        this.#keep(page);
+      }
       this.#next = Math.max(0, this.#next - done);
     }
     return true;
+  }
+
+  /** The peer has all of it, so nothing waits to be sent from it, on a wire that still counts. */
+  #keep(page: Page): void {
+    if (this.#spare.length >= MAX_SPARE || page.bytes.length !== PAGE_BYTES) return;
+    page.starts.length = page.filled = page.sent = 0;
+    this.#spare.push(page);
   }
 
   /** Everything that is not acknowledged is unsent again. @returns how many frames of it were sent before */

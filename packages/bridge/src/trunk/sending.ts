@@ -38,10 +38,11 @@ export class Sending {
   }
 
   /**
-   * Takes a payload, or a part of one: `more` says that it goes on with the channel's next call. The bytes are copied.
+   * Takes a payload, or a part of one: `more` says that it goes on with the channel's next call. The bytes are copied,
+   * unless they are `constant`: never changed afterwards.
    * @throws IsthmusError `TRUNK_BACKLOG`, `TRUNK_PAYLOAD_TOO_LARGE`, `TRUNK_CHANNELS`; nothing was taken then
    */
-  send(name: string, bytes: Buffer, more: boolean): void {
+  send(name: string, bytes: Buffer, more: boolean, constant: boolean): void {
     const channel = this.#byName.get(name) ?? this.#open(name);
     this.#check(channel, bytes.length);
     channel.partBytes = more ? channel.partBytes + bytes.length : 0;
@@ -52,7 +53,7 @@ export class Sending {
       this.#append(channel, bytes, more);
       return;
     }
-    channel.enqueue(Buffer.from(bytes), more);
+    channel.enqueue(constant ? bytes : Buffer.from(bytes), more);
     this.#queued.add(channel);
     if (channel.queuedBytes > this.#limits.highWaterBytes) channel.blocked = true;
   }
@@ -143,16 +144,15 @@ export class Sending {
   #append(channel: OutgoingChannel, bytes: Buffer, more: boolean): void {
     channel.spend(bytes.length);
     const flags = more ? DATA_FLAG.MORE : 0;
-    const seq = this.#frames.nextSeq;
     if (this.#terms.deflate && bytes.length >= this.#limits.deflateFromBytes) {
       const deflated = deflateRawSync(bytes, { level: constants.Z_BEST_SPEED });
       if (deflated.length < bytes.length) {
         this.#counters.saved += bytes.length - deflated.length;
         const all = flags | DATA_FLAG.DEFLATED;
-        this.#frames.append(encodeFrame(KIND.DATA, seq, channel.number, all, deflated));
+        this.#frames.appendData(channel.number, all, deflated);
         return;
       }
     }
-    this.#frames.append(encodeFrame(KIND.DATA, seq, channel.number, flags, bytes));
+    this.#frames.appendData(channel.number, flags, bytes);
   }
 }

@@ -13,6 +13,8 @@ import { WIRE_HIGH_WATER_BYTES, type Wire } from "./wire.ts";
 const ACK_FRAMES = 64;
 const ACK_BYTES = 128 * 1024;
 const ACK_DELAY_MS = 20;
+/** Messages up to this length are sent together with acknowledgements and credits. */
+const MAX_COPY_BYTES = 16 * 1024;
 
 /** Who is told what happens in a session. All calls are synchronous. */
 export interface SessionOwner {
@@ -154,8 +156,8 @@ export class Session {
   }
 
   /** See {@link Sending.send}. */
-  send(channel: string, bytes: Buffer, more: boolean): void {
-    this.#sending.send(channel, bytes, more);
+  send(channel: string, bytes: Buffer, more: boolean, constant: boolean): void {
+    this.#sending.send(channel, bytes, more, constant);
     this.#schedule();
   }
 
@@ -245,12 +247,15 @@ export class Session {
     const wire = this.#wire;
     if (wire !== undefined) {
       const control = this.#control();
-      if (control.length > 0) wire.send(Buffer.concat(control));
       while (wire.buffered < WIRE_HIGH_WATER_BYTES) {
         const message = this.#sending.next();
         if (message === undefined) break;
-        wire.send(message);
+        // a message more costs more than to copy a short one
+        if (control.length > 0 && message.length <= MAX_COPY_BYTES) control.push(message);
+        else wire.send(message);
+        if (control.length > 0) wire.send(Buffer.concat(control.splice(0)));
       }
+      if (control.length > 0) wire.send(Buffer.concat(control));
     }
     for (const channel of this.#sending.unblock()) {
       if (!this.#ended) this.#owner.writable(channel);

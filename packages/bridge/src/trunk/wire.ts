@@ -16,7 +16,7 @@ export interface Wire {
   readonly buffered: number;
   /** Must be set before the first turn after the wire is there is over. */
   events: WireEvents | undefined;
-  /** Sends a message. Its bytes are never changed afterwards. Does nothing once the wire is closed. */
+  /** Sends a message. Its bytes are not changed before the peer has all of it, or the wire is closed. Does nothing once the wire is closed. */
   send(message: Buffer): void;
   /** Sends what waits, then closes. {@link WireEvents} are told nothing any more. Any number of times. */
   close(): void;

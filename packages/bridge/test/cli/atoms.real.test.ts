@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
-import { erlangAtom } from "../../src/cli/commands/check.ts";
+import { erlangAtom } from "../../src/cli/atoms.ts";
 
 const NAMES = [
   "orders",

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { check, describeConfig, elixirAtom, erlangAtom } from "../../src/cli/commands/check.ts";
+import { elixirAtom, erlangAtom } from "../../src/cli/atoms.ts";
+import { check } from "../../src/cli/commands/check.ts";
+import { describeConfig } from "../../src/cli/describe.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { explain } from "../../src/policy/explain.ts";
 import { isthmus } from "./support/isthmus.ts";
@@ -113,8 +115,8 @@ policy:
 const config = (text: string) => parseConfig(text, { file: "isthmus.yaml", env: {} });
 
 describe("isthmus check, of a policy", () => {
-  it("shows the rules in their order, and warns of names that give a node away", () => {
-    const text = describeConfig(config(BASE + RULES));
+  it("shows the rules in their order, and warns of names that give a node away", async () => {
+    const text = describeConfig(await config(BASE + RULES));
     expect(text).toContain("  dials        billing1@10.0.1.21, billing2@10.0.1.22");
     expect(text.slice(text.indexOf("policy,"))).toBe(`policy, the first rule that matches decides
   no-casts: deny shop -> any cluster; names ord*; operations cast
@@ -123,14 +125,14 @@ describe("isthmus check, of a policy", () => {
   policy[3]: allow any cluster -> any cluster; names logger; funs too; logged
 
 warning: policy[3] allows logger, a process of OTP with which a node can be taken over.`);
-    expect(describeConfig(config(`${BASE}policy_mode: log\n`))).toContain("mode log");
-    expect(describeConfig(config(BASE))).not.toContain("policy");
+    expect(describeConfig(await config(`${BASE}policy_mode: log\n`))).toContain("mode log");
+    expect(describeConfig(await config(BASE))).not.toContain("policy");
   });
 
-  const answer = (question: string, more = "") => explain(config(BASE + RULES + more), question);
+  const answer = async (question: string, more = "") => explain(await config(BASE + RULES + more), question);
 
-  it("says which rule decides about a signal, and why", () => {
-    expect(answer("shop -> billing call billing_orders")).toEqual({
+  it("says which rule decides about a signal, and why", async () => {
+    expect(await answer("shop -> billing call billing_orders")).toEqual({
       allowed: true,
       text: `shop -> billing call billing_orders: allowed
   routes[0] decides
@@ -139,11 +141,11 @@ warning: policy[3] allows logger, a process of OTP with which a node can be take
   not policy[2]: not about names
   not policy[3]: other names`,
     });
-    expect(answer("shop -> billing cast orders")).toEqual({
+    expect(await answer("shop -> billing cast orders")).toEqual({
       allowed: false,
       text: "shop -> billing cast orders: refused\n  no-casts decides",
     });
-    expect(answer("shop -> billing call orders:lookup/1")).toMatchObject({
+    expect(await answer("shop -> billing call orders:lookup/1")).toMatchObject({
       allowed: true,
       text: expect.stringContaining(
         "policy[2] decides\n  up to 100 bytes\n  up to 5 a second, 5 at once, from all of shop\n  on billing2@10.0.1.22\n",
@@ -154,22 +156,26 @@ warning: policy[3] allows logger, a process of OTP with which a node can be take
   it.each([
     ["shop/admin@10.0.0.9 -> billing exit pid", true, "policy[1] decides"],
     ["shop/shop1@10.0.0.9 -> billing exit pid", false, "default:deny decides: nothing allows it"],
-    ["shop->billing link pid", true, "default:pids decides: processes of clusters that a route joins"],
+    [
+      "shop->billing link pid",
+      true,
+      "default:pids decides: processes of clusters that a route or groups join",
+    ],
     ["billing -> shop reply pid", true, "default:pids decides"],
     ["shop -> billing call os:cmd/1", false, "default:deny decides"],
     ["shop -> billing spawn orders:lookup/1", false, "not policy[2]: other operations"],
     ["shop -> billing info logger", false, "policy[3] decides\n  but no route exports logger to shop"],
     ["shop -> billing system billing_orders", false, "default:deny decides"],
-  ])("%s: %s", (question, allowed, text) => {
-    expect(answer(question)).toMatchObject({ allowed, text: expect.stringContaining(text) });
+  ])("%s: %s", async (question, allowed, text) => {
+    expect(await answer(question)).toMatchObject({ allowed, text: expect.stringContaining(text) });
   });
 
-  it("says what is carried for a trial", () => {
-    expect(answer("shop -> billing cast orders", "policy_mode: log\n")).toMatchObject({
+  it("says what is carried for a trial", async () => {
+    expect(await answer("shop -> billing cast orders", "policy_mode: log\n")).toMatchObject({
       allowed: true,
       text: expect.stringContaining("refused, but carried (policy_mode: log)"),
     });
-    expect(answer("shop -> billing group_leader pid", "policy_mode: log\n")).toMatchObject({
+    expect(await answer("shop -> billing group_leader pid", "policy_mode: log\n")).toMatchObject({
       allowed: false,
     });
   });
@@ -179,19 +185,19 @@ warning: policy[3] allows logger, a process of OTP with which a node can be take
     ["shop -> biling call orders", "There is no cluster biling. Did you mean billing?"],
     ["shop -> billing cal orders", "cal is no operation. Did you mean call?"],
     ["shop/admin -> billing call orders", "admin is no node name"],
-  ])("says what is wrong with a question: %s", (question, problem) => {
-    expect(answer(question)).toEqual({ problem: expect.stringContaining(problem) });
+  ])("says what is wrong with a question: %s", async (question, problem) => {
+    expect(await answer(question)).toEqual({ problem: expect.stringContaining(problem) });
   });
 
-  it("ends with a status that a script can use", () => {
+  it("ends with a status that a script can use", async () => {
     const file = write(BASE + RULES);
     const said: string[] = [];
     const spies = (["log", "error"] as const).map((method) =>
       vi.spyOn(console, method).mockImplementation((text: string) => void said.push(text)),
     );
-    expect(check(file, { explain: "shop -> billing call orders" })).toBe(0);
-    expect(check(file, { explain: "shop -> billing cast orders" })).toBe(1);
-    expect(check(file, { explain: "nonsense" })).toBe(2);
+    expect(await check(file, { explain: "shop -> billing call orders" })).toBe(0);
+    expect(await check(file, { explain: "shop -> billing cast orders" })).toBe(1);
+    expect(await check(file, { explain: "nonsense" })).toBe(2);
     for (const spy of spies) spy.mockRestore();
     expect(said[1]).toContain("no-casts decides");
     expect(said[2]).toContain("isthmus: ");

@@ -23,19 +23,21 @@ function write(path: string, text: string, mode = 0o400): string {
 }
 
 /** Loads a configuration whose first cluster has this cookie, given as YAML. */
-function load(cookie: string, env: Readonly<Record<string, string>> = {}) {
+async function load(cookie: string, env: Readonly<Record<string, string>> = {}): Promise<Cookie> {
   const file = write(
     "etc/isthmus.yaml",
     `clusters:\n  a:\n    cookie: ${cookie}\n    node: a@h\n  b: { node: b@h, cookie: other }\n`,
     0o644,
   );
-  return loadConfig(file, { env }).clusters["a"]!.cookie as Cookie;
+  const cluster = (await loadConfig(file, { env })).clusters["a"]!;
+  if ("site" in cluster) throw new Error("it is of another site");
+  return cluster.cookie as Cookie;
 }
 
 /** The message with which {@link load} fails. */
-function refusal(cookie: string, env: Readonly<Record<string, string>> = {}): string {
+async function refusal(cookie: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
   try {
-    load(cookie, env);
+    await load(cookie, env);
   } catch (error) {
     if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
     throw error;
@@ -56,59 +58,59 @@ it.each([
   ["absolute", () => join(folder, "secrets/a")],
   ["in the home folder", () => "~/secrets/a"],
   ["from the environment", () => '"${SECRETS}/a"'],
-])("a cookie file is read, %s", (_where, path) => {
+])("a cookie file is read, %s", async (_where, path) => {
   write("secrets/a", "monster\n");
   const env = { HOME: folder, SECRETS: join(folder, "secrets") };
-  expect(digestOf(load(`{ file: ${path()} }`, env))).toBe(MONSTER);
+  expect(digestOf(await load(`{ file: ${path()} }`, env))).toBe(MONSTER);
 });
 
-it("a cookie file that others can read is refused, unless it is said that they may", () => {
+it("a cookie file that others can read is refused, unless it is said that they may", async () => {
   const file = write("secret", "s3cret-of-all\n", 0o440);
-  const message = refusal("{ file: ../secret }");
+  const message = await refusal("{ file: ../secret }");
   expect(message).toContain(`etc/isthmus.yaml:3:13: clusters.a.cookie is of no use.`);
   expect(message).toContain(`chmod 400 ${file}`);
   expect(message).not.toContain("s3cret");
-  expect(digestOf(load("{ file: ../secret, check_permissions: false }"))).toBe(
+  expect(digestOf(await load("{ file: ../secret, check_permissions: false }"))).toBe(
     digestOf(Cookie.of("s3cret-of-all")),
   );
 });
 
-it("a cookie file that is not there is told with the other problems", () => {
-  const message = refusal("{ file: ../none }\n    tick_time: 0");
+it("a cookie file that is not there is told with the other problems", async () => {
+  const message = await refusal("{ file: ../none }\n    tick_time: 0");
   expect(message).toContain("has 2 problems");
   expect(message).toMatch(/3:13: clusters\.a\.cookie is of no use\. .*none .*cannot be opened/);
   expect(message).toContain("  3 |     cookie: { file: ../none }\n");
   expect(message).toContain("4:16: clusters.a.tick_time must be");
 });
 
-it("a cookie file that holds no cookie is refused without showing what it holds", () => {
+it("a cookie file that holds no cookie is refused without showing what it holds", async () => {
   write("secret", "s3cret\nand more\n");
-  const message = refusal("{ file: ../secret }");
+  const message = await refusal("{ file: ../secret }");
   expect(message).toContain("must hold one line of printable ASCII");
   expect(message).not.toContain("s3cret");
 });
 
-it("the home folder is looked into as OTP does", () => {
+it("the home folder is looked into as OTP does", async () => {
   const config = write("home/.config/erlang/.erlang.cookie", "monster");
   const env = { HOME: join(folder, "home") };
-  expect(digestOf(load("{ home: true }", env))).toBe(MONSTER);
+  expect(digestOf(await load("{ home: true }", env))).toBe(MONSTER);
   write("home/.erlang.cookie", "first");
-  expect(digestOf(load("{ home: true }", env))).toBe(digestOf(Cookie.of("first")));
+  expect(digestOf(await load("{ home: true }", env))).toBe(digestOf(Cookie.of("first")));
   // one that is there and of no use is not passed over
   chmodSync(join(folder, "home/.erlang.cookie"), 0o644);
-  expect(refusal("{ home: true }", env)).toContain(`chmod 400 ${join(folder, "home/.erlang.cookie")}`);
+  expect(await refusal("{ home: true }", env)).toContain(`chmod 400 ${join(folder, "home/.erlang.cookie")}`);
   rmSync(join(folder, "home/.erlang.cookie"));
   chmodSync(config, 0o604);
-  expect(refusal("{ home: true }", env)).toContain(`chmod 400 ${config}`);
+  expect(await refusal("{ home: true }", env)).toContain(`chmod 400 ${config}`);
   rmSync(config);
-  expect(refusal("{ home: true }", env)).toMatch(/home\/\.erlang\.cookie .*cannot be opened/);
+  expect(await refusal("{ home: true }", env)).toMatch(/home\/\.erlang\.cookie .*cannot be opened/);
 });
 
 it.each([
   ["none", "there is no such file"],
   ["", "it is a folder"],
-])("a configuration that cannot be read says so: %j", (name, why) => {
-  expect(() => loadConfig(join(folder, name), { env: {} })).toThrow(
+])("a configuration that cannot be read says so: %j", async (name, why) => {
+  await expect(loadConfig(join(folder, name), { env: {} })).rejects.toThrow(
     expect.objectContaining({ code: "CONFIG_UNREADABLE", message: expect.stringContaining(why) }),
   );
 });

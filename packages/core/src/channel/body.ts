@@ -80,6 +80,15 @@ export class RewrittenBody implements BodySource {
   }
 
   writeTo(out: TermWriter): void {
-    rewriteTerm(this.#bytes, this.#start, this.#end, out, this.#translator, this.#atomRefs, undefined, this.#target);
+    rewriteTerm(
+      this.#bytes,
+      this.#start,
+      this.#end,
+      out,
+      this.#translator,
+      this.#atomRefs,
+      undefined,
+      this.#target,
+    );
   }
 }

@@ -142,8 +142,12 @@ export class Connection {
   /** Begins to read. `rest` is what came together with the last handshake message. */
   start(rest: Buffer): void {
     this.#stream.on("data", (chunk: Buffer) => this.#receive(chunk));
+    if (this.#pauses > 0) {
+      if (rest.length > 0) this.#stream.unshift(rest);
+      return;
+    }
     if (rest.length > 0) this.#receive(rest);
-    if (this.closeReason === undefined) this.#stream.resume();
+    if (this.closeReason === undefined && this.#pauses === 0) this.#stream.resume();
   }
 
   /** Bytes that wait to be sent. */

@@ -22,7 +22,7 @@ it("members, events and counts agree with a plain list of memberships, whatever 
     fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom(5, 1000), (steps, maxMembers) => {
       const told: PgEvent[] = [];
       const groups = new Groups((event) => void told.push(event));
-      const holders = [0, 1, 2].map(() => new Holder({ maxMembers, maxNameBytes: 1000 }));
+      const holders = [0, 1, 2].map((i) => new Holder(`n${i}@h`, { maxMembers, maxNameBytes: 1000 }));
       const model: Pid[][][] = holders.map(() => NAMES.map(() => []));
       const size = (holder: number): number => model[holder]!.flat().length;
       for (const { holder: at, name, act, pids, more } of steps) {
@@ -54,8 +54,11 @@ it("members, events and counts agree with a plain list of memberships, whatever 
       for (const [name, group] of NAMES.entries()) {
         const key = groupKey(group);
         expect(text(groups.members(key))).toBe(text(all[name]!));
+        const byNode = groups.membersByNode(key);
+        expect(text([...byNode.values()].flat())).toBe(text(all[name]!));
         for (const [i, holder] of holders.entries()) {
           expect(text(groups.members(key, holder))).toBe(text(model[i]![name]!));
+          expect(text(byNode.get(holder.node) ?? [])).toBe(text(model[i]![name]!));
           expect(holder.size).toBe(size(i));
           expect([...holder.groups.keys()].reduce((sum, each) => sum + each.length, 0)).toBe(
             holder.nameBytes,

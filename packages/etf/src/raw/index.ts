@@ -5,6 +5,7 @@
  */
 
 export { atomFromUtf8, internWeakly } from "../terms/atom.ts";
-export type { Identity, IdentityTranslator } from "./identity.ts";
+export type { IdentifierTranslator, Identity, IdentityTranslator } from "./identity.ts";
 export { rewriteTerm } from "./rewrite.ts";
 export { skipTerm } from "./skip.ts";
+export { isDecodable, isNarrow, type TermTarget } from "./target.ts";

@@ -1,6 +1,7 @@
 // This file is longer than most: skipping and rewriting are one loop over the tags, so that they cannot disagree about
 // what is valid.
 import { isUtf8 } from "node:buffer";
+import { isIsthmusError } from "@isthmus/wire";
 import { atomFromBytes } from "../decode/atom-cache.ts";
 import { checkOldWord, readOldCreation, readU16, readU32 } from "../decode/fields.ts";
 import { inflateTerm } from "../decode/inflate.ts";
@@ -18,14 +19,17 @@ import {
   unknownTag,
 } from "../decode/problems.ts";
 import { TermDecoder } from "../decode/term-decoder.ts";
-import type { TermWriter } from "../encode/term-writer.ts";
+import { TermWriter } from "../encode/term-writer.ts";
 import { truncatedAt } from "../errors.ts";
 import type { TermLimits } from "../limits.ts";
 import type { Term } from "../term.ts";
 import { type Atom, atomText, atomWire } from "../terms/atom.ts";
 import { hasDuplicateAtoms, hasDuplicateKeys } from "../terms/map-keys.ts";
-import { MAX_REFERENCE_WORDS } from "../terms/reference.ts";
+import { Pid } from "../terms/pid.ts";
+import { Port } from "../terms/port.ts";
+import { MAX_REFERENCE_WORDS, Reference } from "../terms/reference.ts";
 import type { Identity, IdentityTranslator } from "./identity.ts";
+import { isDecodable, type TermTarget, undecodable } from "./target.ts";
 
 // kinds of frames
 const PLAIN = 0;
@@ -54,12 +58,20 @@ export class TermScanner {
   #atomRefs: readonly Atom[] = NO_ATOMS;
   #writer: TermWriter | undefined;
   #translator: IdentityTranslator | undefined;
+  #target: TermTarget | undefined;
   /** Start of what has been read and not yet copied. */
   #run = 0;
   // the last incarnation that was translated in this walk
   #lastNode: Atom | undefined;
   #lastCreation = 0;
   #lastIdentity: Identity | null = null;
+  /** Whether its identifiers have to be looked at one by one. */
+  #lastSingly = false;
+  /** The first incarnation in this walk that shares its identity with others, and whether one of those has come, too. */
+  #sharedNode: Atom | undefined;
+  #sharedCreation = 0;
+  #meeting = false;
+  #copiesOnly = false;
   // frames, pooled
   readonly #left: number[] = [];
   readonly #kinds: number[] = [];
@@ -86,14 +98,18 @@ export class TermScanner {
     atomRefs: readonly Atom[] | undefined,
     writer: TermWriter | undefined,
     translator: IdentityTranslator | undefined,
+    target?: TermTarget,
   ): number {
     this.#bytes = bytes;
     this.#end = end;
     this.#atomRefs = atomRefs ?? NO_ATOMS;
     this.#writer = writer;
     this.#translator = translator;
+    this.#target = target;
     this.#lastNode = undefined;
     this.#lastIdentity = null;
+    this.#sharedNode = undefined;
+    this.#meeting = false;
     if (at < end && bytes[at] === 80) {
       const inflated = inflateTerm(bytes, at + 1, end, this.#limits.maxInflatedBytes);
       this.#bytes = inflated.bytes;
@@ -113,8 +129,10 @@ export class TermScanner {
     this.#atomRefs = NO_ATOMS;
     this.#writer = undefined;
     this.#translator = undefined;
+    this.#target = undefined;
     this.#lastNode = undefined;
     this.#lastIdentity = null;
+    this.#sharedNode = undefined;
     this.#decoder.reset(NO_BYTES, 0, 0);
   }
 
@@ -257,6 +275,9 @@ export class TermScanner {
           const arityAt = at;
           at = this.#smallInteger(at);
           if (bytes[arityAt] === 98 && readU32(bytes, arityAt + 1) > 255) {
+            // most releases write and read it, and OTP 27 crashes
+            const target = (bytes[arityAt + 1] as number) < 128 ? this.#target : undefined;
+            if (target !== undefined) throw undecodable("a fun with an arity beyond 255", target, arityAt);
             throw malformed("A fun has an arity beyond 255.", arityAt);
           }
           break;
@@ -285,6 +306,7 @@ export class TermScanner {
         }
         case 67: // RECORD_EXT
           if (end - at < 5) throw truncatedAt(end);
+          if (this.#target?.records === false) throw undecodable("a native record", this.#target, start);
           count = readU32(bytes, at);
           if ((bytes[at + 4] as number) > 1) throw malformed("A record has unknown flags.", start);
           at = this.#atom(this.#atom(at + 5));
@@ -354,6 +376,10 @@ export class TermScanner {
         if (kind === MAP) {
           if (this.#keys.length - remembered > 1 && this.#keysRepeat(remembered)) {
             throw duplicateKey(at);
+          }
+          if (this.#meeting && this.#translatedKeysRepeat(remembered)) {
+            if (this.#target === undefined) throw duplicateKey(at);
+            throw undecodable("a map with two names of one process as keys", this.#target, at);
           }
           this.#keys.length = remembered;
         } else if (kind === FUN) {
@@ -496,6 +522,9 @@ export class TermScanner {
     const bits = this.#bytes[start + 5] as number;
     if (this.#end - start - 6 < length) throw truncatedAt(this.#end);
     if (length === 0 || bits === 0 || bits > 8) {
+      // OTP 25 and older write and read the empty one
+      if (length === 0 && bits === 0 && this.#target !== undefined)
+        throw undecodable("a bit string without bytes", this.#target, start);
       throw malformed(`A bit string has ${length} bytes and ${bits} bits in the last.`, start);
     }
     return start + 6 + length;
@@ -508,7 +537,12 @@ export class TermScanner {
     const stop = at + (old ? 9 : 12);
     if (stop > this.#end) throw truncatedAt(this.#end);
     const creation = old ? readOldCreation(bytes, at + 8) : readU32(bytes, at + 8);
-    if (this.#writer !== undefined) this.#identifier(start, 88, at, at + 8, creation, stop, old);
+    if (this.#writer !== undefined) {
+      const identity = this.#translate(this.#nodeAtom(start + 1), creation);
+      // no node has given out an id of more than 28 bits
+      if (this.#lastSingly || (bytes[at] as number) > 15) this.#singlePid(start, at, creation, stop);
+      else this.#identifier(start, 88, at, at + 8, identity, creation, stop, old);
+    }
     return stop;
   }
 
@@ -521,7 +555,19 @@ export class TermScanner {
     if (stop > this.#end) throw truncatedAt(this.#end);
     const creation = tag === 102 ? readOldCreation(bytes, creationAt) : readU32(bytes, creationAt);
     if (this.#writer !== undefined) {
-      this.#identifier(start, tag === 102 ? 89 : tag, at, creationAt, creation, stop, tag === 102);
+      const identity = this.#translate(this.#nodeAtom(start + 1), creation);
+      if (this.#lastSingly) this.#singlePort(start, at, creation, stop);
+      else
+        this.#identifier(
+          start,
+          tag === 102 ? 89 : tag,
+          at,
+          creationAt,
+          identity,
+          creation,
+          stop,
+          tag === 102,
+        );
     }
     return stop;
   }
@@ -542,6 +588,12 @@ export class TermScanner {
     if (this.#writer === undefined) return stop;
     const node = this.#nodeAtom(start + 3);
     const identity = this.#translate(node, creation);
+    const wordsAt = stop - words * 4;
+    // no node has made one whose first word has more than 18 bits
+    if (this.#lastSingly || bytes[wordsAt] !== 0 || (bytes[wordsAt + 1] as number) > 3) {
+      this.#singleReference(start, node, creation, wordsAt, words);
+      return stop;
+    }
     if (identity === null && !old && bytes[start + 3] !== 82) return stop;
     this.#referenceHead(start, words, identity?.node ?? node, identity?.creation ?? creation);
     this.#run = at + (old ? 1 : 4);
@@ -559,6 +611,11 @@ export class TermScanner {
     if (this.#writer !== undefined) {
       const node = this.#nodeAtom(start + 1);
       const identity = this.#translate(node, creation);
+      if (this.#lastSingly) {
+        this.#singleReference(start, node, creation, at, 1);
+        this.#run = stop;
+        return stop;
+      }
       this.#referenceHead(start, 1, identity?.node ?? node, identity?.creation ?? creation);
       this.#writer.copy(bytes, at, at + 4);
       this.#run = stop;
@@ -584,6 +641,7 @@ export class TermScanner {
   /**
    * Writes a pid or port, whose own numbers are `[at, creationAt)`, unless it can stay as it is.
    * @param tag the tag to write
+   * @param identity what it becomes
    * @param old whether the form has to change in any case
    */
   #identifier(
@@ -591,15 +649,16 @@ export class TermScanner {
     tag: number,
     at: number,
     creationAt: number,
+    identity: Identity | null,
     creation: number,
     stop: number,
     old: boolean,
   ): void {
     const bytes = this.#bytes;
-    let node = this.#nodeAtom(start + 1);
-    const identity = this.#translate(node, creation);
+    let node: Atom;
     if (identity === null) {
       if (!old && bytes[start + 1] !== 82) return;
+      node = this.#nodeAtom(start + 1);
     } else {
       node = identity.node;
       creation = identity.creation;
@@ -623,7 +682,69 @@ export class TermScanner {
     this.#lastNode = node;
     this.#lastCreation = creation;
     this.#lastIdentity = identity;
+    this.#lastSingly = identity?.each !== undefined || this.#target?.wide === false;
+    if (identity?.shared === true && !this.#copiesOnly) {
+      if (this.#sharedNode === undefined) {
+        this.#sharedNode = node;
+        this.#sharedCreation = creation;
+      } else if (this.#sharedNode !== node || this.#sharedCreation !== creation) this.#meeting = true;
+    }
     return identity;
+  }
+
+  /** Writes a pid, whose own numbers are at `at`, by itself. */
+  #singlePid(start: number, at: number, creation: number, stop: number): void {
+    const bytes = this.#bytes;
+    const identity = this.#lastIdentity;
+    const { id, serial } = { id: readU32(bytes, at), serial: readU32(bytes, at + 4) };
+    const pid =
+      identity?.each?.pid(new Pid(this.#nodeAtom(start + 1), id, serial, creation)) ??
+      new Pid(identity?.node ?? this.#nodeAtom(start + 1), id, serial, identity?.creation ?? creation);
+    const target = this.#target;
+    if (target !== undefined && !isDecodable(pid, target))
+      throw undecodable("a pid of this kind", target, start);
+    this.#flush(start);
+    (this.#writer as TermWriter).pid(pid);
+    this.#run = stop;
+  }
+
+  /** The same for a port. */
+  #singlePort(start: number, at: number, creation: number, stop: number): void {
+    const bytes = this.#bytes;
+    const identity = this.#lastIdentity;
+    const id = bytes[start] === 120 ? bytes.readBigUInt64BE(at) : BigInt(readU32(bytes, at));
+    const port =
+      identity?.each?.port(new Port(this.#nodeAtom(start + 1), id, creation)) ??
+      new Port(identity?.node ?? this.#nodeAtom(start + 1), id, identity?.creation ?? creation);
+    const target = this.#target;
+    if (target !== undefined && !isDecodable(port, target))
+      throw undecodable("a port of this kind", target, start);
+    this.#flush(start);
+    const writer = this.#writer as TermWriter;
+    if (target?.wide === false) {
+      // the only form that OTP 23 reads
+      writer.u8(89);
+      writer.atom(port.node);
+      writer.u32(Number(port.id));
+      writer.u32(port.creation);
+    } else writer.port(port);
+    this.#run = stop;
+  }
+
+  /** The same for a reference, whose words are at `wordsAt`. */
+  #singleReference(start: number, node: Atom, creation: number, wordsAt: number, count: number): void {
+    const words: number[] = [];
+    for (let i = 0; i < count; i++) words.push(readU32(this.#bytes, wordsAt + i * 4));
+    const identity = this.#lastIdentity;
+    const reference =
+      identity?.each?.reference(new Reference(node, creation, words)) ??
+      new Reference(identity?.node ?? node, identity?.creation ?? creation, words);
+    const target = this.#target;
+    if (target !== undefined && !isDecodable(reference, target))
+      throw undecodable("a reference of this kind", target, start);
+    this.#flush(start);
+    (this.#writer as TermWriter).reference(reference);
+    this.#run = wordsAt + count * 4;
   }
 
   /**
@@ -634,6 +755,28 @@ export class TermScanner {
     const decoder = this.#decoder;
     decoder.reset(this.#bytes, at, this.#end, this.#atomRefs);
     this.#decodedKeys.set(this.#keys.length - 1, decoder.term());
+  }
+
+  /** Whether keys that start at `#keys[from...]` become the same. All of the map has been checked. */
+  #translatedKeysRepeat(from: number): boolean {
+    const keys = this.#keys;
+    if (keys.length - from < 2 || this.#writer === undefined) return false;
+    // it copies only: maps within keys are checked when the copy is decoded, once for all levels
+    const copier = new TermScanner(this.#limits);
+    copier.#copiesOnly = true;
+    const flat: Term[] = [];
+    try {
+      for (let i = from; i < keys.length; i++) {
+        const key = new TermWriter({ slabBytes: 256 });
+        copier.walk(this.#bytes, keys[i] as number, this.#end, this.#atomRefs, key, this.#translator);
+        this.#decoder.reset(key.bytes, 0, key.position);
+        flat.push(this.#decoder.term(), false);
+      }
+    } catch (error) {
+      if (isIsthmusError(error) && error.code === "ETF_DUPLICATE_KEY") return true;
+      throw error;
+    }
+    return hasDuplicateKeys(flat, undefined);
   }
 
   /** Whether the keys that start at `#keys[from...]` repeat. All of the map has been checked. */

@@ -9,6 +9,7 @@ import {
   TermMap,
   TermReader,
   TermWriter,
+  tuple,
 } from "@isthmus/etf";
 import { type IdentityTranslator, rewriteTerm } from "@isthmus/etf/raw";
 import fc from "fast-check";
@@ -277,6 +278,86 @@ describe("what cannot be passed on", () => {
   });
 });
 
+describe("incarnations that become the same", () => {
+  const shared = { node: bridge, creation: 9, shared: true };
+  const merging: IdentityTranslator = { identity: () => shared };
+  const [one, two, three] = [7, 8, 7].map(
+    (creation, i) => new Pid(atom("n@h"), i === 2 ? 2 : 1, 0, creation),
+  ) as [Pid, Pid, Pid];
+  const map = (...keys: Term[]) => encode(new TermMap(keys.map((key) => [key, 1]))).subarray(1);
+
+  it("may stand together, but not as keys of one map", () => {
+    expect(decode(Buffer.from(`83${rewrite(encode([one, two]).subarray(1), merging)}`, "hex"))).toHaveLength(
+      2,
+    );
+    for (const fine of [
+      map(one, three),
+      map(one, three, 5),
+      encode([map(one), new TermMap([[one, 1]]), new TermMap([[two, 1]])]).subarray(1),
+      encode(
+        new TermMap([
+          [1, [one, two]],
+          [2, two],
+        ]),
+      ).subarray(1),
+      map(one, [two]),
+    ])
+      rewrite(fine, merging);
+    for (const twice of [
+      map(one, two),
+      map(two, 3, one),
+      map([1, one], [1, two]),
+      map(
+        new TermMap([
+          [one, 1],
+          [5, two],
+        ]),
+        new TermMap([
+          [two, 1],
+          [5, one],
+        ]),
+      ),
+      map(
+        new TermMap([
+          [one, 1],
+          [two, 1],
+        ]),
+        3,
+      ),
+      map(
+        new TermMap([
+          [one, 1],
+          [two, 1],
+        ]),
+      ),
+      encode(
+        tuple(one, [
+          new TermMap([
+            [
+              1,
+              new TermMap([
+                [one, 1],
+                [two, 2],
+              ]),
+            ],
+          ]),
+        ]),
+      ).subarray(1),
+    ])
+      expect(codeOf(() => rewrite(twice, merging))).toBe("ETF_DUPLICATE_KEY");
+  });
+
+  it("are no crime of the sender where there is a target", () => {
+    const bytes = map(one, two);
+    const target = { node: atom("b1@h"), wide: true, records: true };
+    expect(
+      codeOf(() =>
+        rewriteTerm(bytes, 0, bytes.length, new TermWriter(), merging, undefined, undefined, target),
+      ),
+    ).toBe("ETF_UNREPRESENTABLE");
+  });
+});
+
 describe("maps that are keys of maps", () => {
   it("nested ten thousand deep, with a neighbour on each level, take no time worth attacking", () => {
     // each level compares its two keys, which are maps of two keys again
@@ -302,5 +383,9 @@ describe("maps that are keys of maps", () => {
     const reader = new TermReader();
     reader.reset(bytes, 0, bytes.length);
     expect(equals(reader.term(), term)).toBe(true);
+    // with all keys compared once more, as they become
+    const pids = [7, 8].map((creation) => new Pid(atom("n@h"), 1, 0, creation));
+    const shared: IdentityTranslator = { identity: () => ({ node: bridge, creation: 9, shared: true }) };
+    rewrite(encode(tuple(pids, term)).subarray(1), shared);
   });
 });

@@ -19,7 +19,7 @@ const LINGER_MS = 1000;
  * @throws IsthmusError when the configuration is wrong, or the bridge cannot start
  */
 export async function run(file: string, options: RunOptions): Promise<number> {
-  const config = loadConfig(file);
+  const config = await loadConfig(file);
   const logger = createLogger({
     level: options.logLevel ?? config.log.level,
     format: options.logFormat ?? config.log.format,

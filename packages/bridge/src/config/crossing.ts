@@ -1,0 +1,50 @@
+import type * as v from "valibot";
+import type { GroupOptions, MirrorOptions, RouteOptions } from "../options.ts";
+import type { PolicyRule } from "../policy/rule.ts";
+import type { groupSchema, mirrorSchema, routeSchema, ruleSchema } from "./crossing-schema.ts";
+
+/** A route as it is written. */
+export function routeOptions(route: v.InferOutput<typeof routeSchema>): RouteOptions {
+  const { node, nodes = node === undefined ? undefined : [node], ...same } = route;
+  return withoutUndefined({ ...same, nodes }) as unknown as RouteOptions;
+}
+
+/** Mirrored nodes as they are written. */
+export function mirrorOptions(mirror: v.InferOutput<typeof mirrorSchema>): MirrorOptions {
+  return withoutUndefined(mirror) as unknown as MirrorOptions;
+}
+
+/** Groups as they are written; `phoenix_pubsub` is short for the groups of Phoenix.PubSub's adapter for `pg`. */
+export function groupOptions(group: v.InferOutput<typeof groupSchema>): GroupOptions {
+  const { phoenix_pubsub, max_members, max_members_per_group, ...same } = group;
+  const adapter = `Elixir.${phoenix_pubsub?.replace(/^Elixir\./, "")}.Adapter`;
+  const phoenix = {
+    scope: "Elixir.Phoenix.PubSub",
+    // with several pools each has a group of its own
+    groups: [`'${adapter}'`, `'${adapter}_*'`],
+    form: group.form ?? "fan_out",
+    named: group.named ?? true,
+  };
+  return withoutUndefined({
+    ...same,
+    ...(phoenix_pubsub === undefined ? {} : phoenix),
+    maxMembers: max_members,
+    maxMembersPerGroup: max_members_per_group,
+  }) as unknown as GroupOptions;
+}
+
+/** A rule as it is written. */
+export function ruleOptions(rule: v.InferOutput<typeof ruleSchema>): PolicyRule {
+  const { from_nodes, to_nodes, max_bytes, rate, ...same } = rule;
+  return withoutUndefined({
+    ...same,
+    fromNodes: from_nodes,
+    toNodes: to_nodes,
+    maxBytes: max_bytes,
+    rate: rate && { perSecond: rate.per_second, burst: rate.burst ?? rate.per_second },
+  }) as unknown as PolicyRule;
+}
+
+function withoutUndefined(fields: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+}
