@@ -200,6 +200,26 @@ describe("mirrors", () => {
     ).toBe("true");
   });
 
+  it("an answer comes before the end of who gave it, also when it was asked by the name of a route", async () => {
+    const bridge = "'bridge@127.0.0.1'";
+    await start(25, 25);
+    await clusters.bridge.reload({
+      routes: [{ from: "a", to: "b", name: "once_*", nodes: ["b1@127.0.0.1"] }],
+      mirrors: [{ from: "a", to: "b" }],
+    });
+    const name = 'list_to_atom("once_" ++ integer_to_list(N))';
+    await clusters.b.eval(
+      `[register(${name}, spawn(fun() -> receive {'$gen_call', From, _} -> gen_server:reply(From, done) end end)) || N <- lists:seq(1, 200)], ok`,
+    );
+    expect(
+      await near(`lists:usort([catch gen_server:call({${name}, ${bridge}}, x) || N <- lists:seq(1, 199)])`),
+    ).toBe("[done]");
+    expect(
+      await near(`M = erlang:monitor(process, {once_200, ${bridge}}), gen_server:call({once_200, ${bridge}}, x),
+        receive {'DOWN', M, process, Whom, Why} -> {Whom, Why} after 5000 -> nothing end`),
+    ).toBe(`{{once_200,${B1}},normal}`);
+  });
+
   it("come and go with a reload; pids keep their meaning", async () => {
     await start(25, 25, { mirrors: [], policy: RULES });
     const routes = [{ from: "a", to: "b", name: "orders", nodes: ["b1@127.0.0.1"] }];
@@ -286,7 +306,9 @@ describe("mirrors", () => {
       mirrors: [{ from: "a", to: "b" }],
       policy: [{ action: "allow", from: ["a"], to: ["b"], names: ["Elixir.Shop.*"] }],
     });
-    const ebin = execFileSync("elixir", ["-e", "IO.write(:code.lib_dir(:elixir, :ebin))"], { encoding: "utf8" });
+    const ebin = execFileSync("elixir", ["-e", "IO.write(:code.lib_dir(:elixir, :ebin))"], {
+      encoding: "utf8",
+    });
     const elixir = async (beam: Beam, code: string): Promise<string> =>
       beam.eval(`element(1, 'Elixir.Code':eval_string(<<${JSON.stringify(code)}/utf8>>))`);
     for (const beam of [clusters.a, clusters.b])

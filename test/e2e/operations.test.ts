@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Consul, startConsul } from "../support/consul.ts";
 import { type Epmd, freePort, startEpmd } from "../support/epmd.ts";
+import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { BridgeCommands, command, type RunningBridge, start } from "./bridge-command.ts";
 import { until } from "./two-clusters.ts";
 
@@ -16,6 +18,7 @@ beforeAll(async () => {
   [shop, billing] = await Promise.all([startShop(), startBilling()]);
   await Promise.all([shop, billing].map((beam) => beam.eval("isthmus_probe:orders(orders)")));
 });
+afterEach(() => bridges.kill());
 afterAll(async () => {
   await bridges?.stop();
   await Promise.all([shop?.stop(), billing?.stop()]);
@@ -38,6 +41,16 @@ function startBilling(): Promise<Beam> {
 function cluster(id: "shop" | "billing", node = "bridge"): string {
   return `{ node: ${node}@127.0.0.1, cookie: ${id}_biscuit, listen: { host: 127.0.0.1 }, epmd: { port: ${epmds[id === "shop" ? 0 : 1]!.port} }, discovery: { hosts: [${id}1@127.0.0.1] } }`;
 }
+
+/** What the examples take from the environment. */
+const environment = () => ({
+  SHOP_COOKIE: "shop_biscuit",
+  BILLING_COOKIE: "billing_biscuit",
+  SHOP_EPMD_PORT: String(epmds[0]!.port),
+  BILLING_EPMD_PORT: String(epmds[1]!.port),
+  ADMIN_PORT: "0",
+});
+const example = (name: string): string => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url));
 
 const ROUTES = `routes:
   - { from: shop, to: billing, name: orders, node: billing1@127.0.0.1 }
@@ -119,39 +132,19 @@ ${ADMIN}`,
 describe("two bridges, joined by a trunk", () => {
   it("let clusters of two sites call each other, by two files", async () => {
     const port = await freePort();
-    const secret = bridges.write("secret", "s3cret-of-north-and-south\n");
-    const north = await bridges.run(
-      "north.yaml",
-      `clusters:
-  shop: ${cluster("shop")}
-  billing: { site: south }
-routes:
-  - { from: shop, to: billing, name: orders }
-  - { from: billing, to: shop, name: orders, node: shop1@127.0.0.1 }
-trunk:
-  site: north
-  sites: { south: { connect: "ws://127.0.0.1:${port}/trunk", secret: { file: ${secret} }, limits: { grace_ms: 5000 } } }
-${ADMIN}`,
-    );
+    const env = {
+      ...environment(),
+      TRUNK_SECRET: "s3cret-of-north-and-south",
+      TRUNK_PORT: String(port),
+      SOUTH: `ws://127.0.0.1:${port}/trunk`,
+    };
+    const north = await bridges.runFile(example("trunk/north.yaml"), env);
     await until(
       async () =>
         (await north.get("/readyz")).text.includes("there is no session with the bridge of site south"),
       "north waits for south",
     );
-    const south = await bridges.run(
-      "south.yaml",
-      `clusters:
-  billing: ${cluster("billing")}
-  shop: { site: north }
-routes:
-  - { from: shop, to: billing, name: orders, node: billing1@127.0.0.1 }
-  - { from: billing, to: shop, name: orders }
-trunk:
-  site: south
-  listen: { host: 127.0.0.1, port: ${port} }
-  sites: { north: { secret: { file: ${secret} } } }
-${ADMIN}`,
-    );
+    const south = await bridges.runFile(example("trunk/south.yaml"), env);
     await Promise.all([north.ready(), south.ready()]);
     expect(await shop.eval(CALL)).toBe("3");
     expect(await billing.eval(CALL)).toBe("3");
@@ -177,50 +170,112 @@ ${ADMIN}`,
   });
 });
 
+describe("groups and mirrored nodes", () => {
+  it("are shared as the example says", async () => {
+    const bridge = await bridges.runFile(example("groups/isthmus.yaml"), environment());
+    await bridge.ready();
+    for (const beam of [shop, billing]) await beam.eval("{ok, _} = pg:start(pg), {ok, _} = pg:start(news)");
+    await billing.eval(
+      "pg:join({invoices, eu}, self()), pg:join(other, self()), pg:join(news, headlines, self())",
+    );
+    await until(
+      async () => (await shop.eval("pg:which_groups()")) === "[{invoices,eu}]",
+      "the group is seen",
+    );
+    expect(await shop.eval("[Pid ! {invoice, 1} || Pid <- pg:get_members({invoices, eu})], ok")).toBe("ok");
+    expect(await billing.eval("receive {invoice, N} -> N after 5000 -> nothing end")).toBe("1");
+    await until(
+      async () => (await shop.eval("length(pg:get_members(news, headlines))")) === "1",
+      "the news are seen",
+    );
+    await shop.eval("[Pid ! {headline, rain} || Pid <- pg:get_members(news, headlines)]");
+    expect(await billing.eval("receive {headline, H} -> H after 5000 -> nothing end")).toBe("rain");
+    expect(
+      await bridge.metric(
+        'isthmus_group_members{entry="0",from="shop",to="billing",scope="pg",form="members"}',
+      ),
+    ).toBe(1);
+
+    const mirror = "{orders, 'billing1_over_there@127.0.0.1'}";
+    expect(await shop.eval(`gen_server:call(${mirror}, {add, 1, 2})`)).toBe("3");
+    expect(await bridge.metric('isthmus_mirrors{from="shop",to="billing"}')).toBe(1);
+    const shown = start([command, "status", "--url", bridge.url]);
+    expect(await shown.ended, shown.output).toBe(0);
+    expect(shown.output).toContain("billing1_over_there@127.0.0.1 in shop is billing1@127.0.0.1 of billing");
+    await stop(bridge);
+    expect(await shop.eval("pg:which_groups()")).toBe("[]");
+  });
+});
+
 describe("two bridges with one lease", () => {
   let consul: Consul;
+  let postgres: Postgres;
   beforeAll(async () => {
-    consul = await startConsul();
+    [consul, postgres] = await Promise.all([startConsul(), startPostgres()]);
   });
-  afterAll(() => consul?.stop());
+  afterAll(async () => {
+    await Promise.all([consul?.stop(), postgres?.remove()]);
+  });
 
-  it("have one that is active, and the other takes over", async () => {
-    const file = `clusters:
+  /** The lease, and the variable that its secret is in. */
+  const leases = {
+    consul: () => [
+      `{ lease: consul, name: pair, url: "${consul.url}", token: "\${SECRET}", ttl_seconds: 10 }`,
+      consul.token,
+    ],
+    postgres: () => [
+      `{ lease: postgres, name: pair, ttl_seconds: 3, database: { host: ${postgres.host}, port: ${postgres.port}, user: ${postgres.user}, password: "\${SECRET}", database: ${postgres.database} } }`,
+      postgres.password,
+    ],
+  };
+
+  it.each(["consul", "postgres"] as const)(
+    "have one that is active, and the other takes over: %s",
+    async (lease) => {
+      const [availability, secret] = leases[lease]() as [string, string];
+      const file = `clusters:
   shop: ${cluster("shop")}
   billing: ${cluster("billing")}
-${ROUTES}${ADMIN}high_availability:
-  { lease: consul, name: pair, url: "${consul.url}", token: "\${CONSUL_TOKEN}", ttl_seconds: 10 }
+${ROUTES}${ADMIN}high_availability: ${availability}
 `;
-    const env = { CONSUL_TOKEN: consul.token };
-    const first = await bridges.run("first.yaml", file, env);
-    await until(
-      async () => (await first.metric('isthmus_state{state="running"}')) === 1,
-      "the first is active",
-    ).catch((error: unknown) => {
-      throw new Error(`${String(error)}: ${first.output}`);
-    });
-    await first.ready();
-    const second = await bridges.run("second.yaml", file, env);
-    await until(
-      async () => (await second.metric('isthmus_state{state="standby"}')) === 1,
-      "the second waits",
-    );
-    expect((await second.get("/readyz")).status).toBe(200);
-    const status = JSON.parse((await second.get("/status")).text);
-    expect(status).toMatchObject({ state: "standby", availability: { lease: "consul", activations: 0 } });
-    expect(status).not.toHaveProperty("bridge");
-    expect(await shop.eval(CALL)).toBe("3");
+      const env = { SECRET: secret };
+      const first = await bridges.run("first.yaml", file, env);
+      await until(
+        async () => (await first.metric('isthmus_state{state="running"}')) === 1,
+        "the first is active",
+      ).catch((error: unknown) => {
+        throw new Error(`${String(error)}: ${first.output}`);
+      });
+      await first.ready();
+      const second = await bridges.run("second.yaml", file, env);
+      await until(
+        async () => (await second.metric('isthmus_state{state="standby"}')) === 1,
+        "the second waits",
+      );
+      expect((await second.get("/readyz")).status).toBe(200);
+      const status = JSON.parse((await second.get("/status")).text);
+      expect(status).toMatchObject({ state: "standby", availability: { lease, activations: 0 } });
+      expect(status).not.toHaveProperty("bridge");
+      expect(await shop.eval(CALL)).toBe("3");
 
-    await stop(first);
-    await until(
-      async () => (await second.metric('isthmus_state{state="running"}')) === 1,
-      "the second is active",
-    );
-    await second.ready();
-    expect(await second.metric("isthmus_activations_total")).toBe(1);
-    expect(await shop.eval(CALL)).toBe("3");
-    expect(await billing.eval(CALL)).toBe("3");
-    expect(first.output + second.output).not.toContain(consul.token);
-    await stop(second);
-  });
+      await stop(first);
+      await until(
+        async () => (await second.metric('isthmus_state{state="running"}')) === 1,
+        "the second is active",
+      );
+      await second.ready();
+      expect(await second.metric("isthmus_activations_total")).toBe(1);
+      expect(await shop.eval(CALL)).toBe("3");
+      expect(await billing.eval(CALL)).toBe("3");
+      expect(first.output + second.output).not.toContain(secret);
+      // one that waits ends at once
+      const third = await bridges.run("third.yaml", file, env);
+      await until(
+        async () => (await third.metric('isthmus_state{state="standby"}')) === 1,
+        "the third waits",
+      );
+      await stop(third);
+      await stop(second);
+    },
+  );
 });

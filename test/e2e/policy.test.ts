@@ -209,9 +209,8 @@ describe("a policy", () => {
     });
     expect(await near(`{sys:suspend(${ORDERS}), sys:resume(${ORDERS})}`)).toBe("{ok,ok}");
     await near(`gen_server:cast(${ORDERS}, {note, fun() -> 1 end})`);
-    expect(await near(`[F] = gen_server:call(${ORDERS}, notes, 1000), ok`).catch(String)).toContain(
-      "timeout",
-    );
+    // the answer, with a fun in it, may not cross
+    expect(await near(`catch gen_server:call(${ORDERS}, notes, infinity)`)).toMatch(/^\{'EXIT',\{refused,/);
     expect(await clusters.b.eval("[F] = gen_server:call(orders, notes), F()")).toBe("1");
     await near(`W = gen_server:call(${ORDERS}, {spawn_worker}), true = group_leader(self(), W)`);
     await until(

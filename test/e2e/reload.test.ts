@@ -1,15 +1,11 @@
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
+import { command, start } from "./bridge-command.ts";
 import { until } from "./two-clusters.ts";
-
-// The command as a user runs it: built, as a process of its own.
-const command = fileURLToPath(new URL("../../packages/bridge/bin/isthmus.js", import.meta.url));
 
 describe("isthmus run reads its configuration again", () => {
   let folder: string;
@@ -51,16 +47,10 @@ ${rest}`;
 
   it("at SIGHUP, and when the file changes, and keeps the old one when the new one will not do", async () => {
     writeFileSync(file, configuration(ROUTE));
-    const child = spawn(process.execPath, [command, "run", file, "--log-format", "json"], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.on("data", (chunk: Buffer) => (output += chunk));
-    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const bridge = start([command, "run", file, "--log-format", "json"]);
     try {
       const said = (text: string, times = 1) =>
-        until(() => output.split(text).length > times, `it says ${text}:\n${output}`);
+        until(() => bridge.output.split(text).length > times, `it says ${text}`);
       await said("node connected", 2);
       const call = "catch gen_server:call({orders, 'bridge@127.0.0.1'}, {add, 1, 2})";
       expect(await shop.eval(call)).toBe("3");
@@ -70,36 +60,71 @@ ${rest}`;
 
       const denied = `${ROUTE}policy: [{ id: closed, action: deny, from: shop, names: orders }]\n`;
       writeFileSync(file, configuration(denied));
-      child.kill("SIGHUP");
+      bridge.signal("SIGHUP");
       await said("the configuration is taken over");
       expect(await shop.eval(call)).toMatch(/^\{'EXIT',\{noproc,/);
 
       writeFileSync(file, configuration(ROUTE, "another_biscuit"));
-      child.kill("SIGHUP");
+      bridge.signal("SIGHUP");
       await said("clusters.billing.cookie");
       writeFileSync(file, configuration(ROUTE.replace("to:", "too:")));
-      child.kill("SIGHUP");
+      bridge.signal("SIGHUP");
       await said("routes[0].too is not a key of this place");
       expect(await shop.eval(call)).toMatch(/^\{'EXIT',\{noproc,/);
 
       writeFileSync(file, configuration(`${denied}watch_config: true\n`));
-      child.kill("SIGHUP");
+      bridge.signal("SIGHUP");
       await said("the configuration is taken over", 2);
       writeFileSync(file, configuration(`${ROUTE}watch_config: true\n`));
       await said("the configuration is taken over", 3);
       expect(await shop.eval(call)).toBe("3");
 
       // through all that nobody lost anything
-      expect(output).not.toContain("node disconnected");
+      expect(bridge.output).not.toContain("node disconnected");
       expect(
         await shop.eval(
           "W ! {stop, done}, receive {'DOWN', M, process, W, R} -> R after 5000 -> nothing end",
         ),
       ).toBe("done");
-      expect(output).not.toContain("biscuit");
+      expect(bridge.output).not.toContain("biscuit");
     } finally {
-      child.kill("SIGTERM");
-      expect(await ended).toBe(0);
+      bridge.signal("SIGTERM");
+      expect(await bridge.ended).toBe(0);
+    }
+  });
+
+  it("takes over groups and mirrors, which come and go without a connection that is lost", async () => {
+    const more = `mirrors: [{ from: shop, to: billing, as: "{name}_there@127.0.0.1" }]
+groups: [{ from: shop, to: billing, groups: "{room,*}" }]
+policy: [{ action: allow, from: shop, names: orders }]
+`;
+    writeFileSync(file, configuration(ROUTE));
+    const bridge = start([command, "run", file, "--log-format", "json"]);
+    try {
+      const taken = async (text: string, times: number): Promise<void> => {
+        writeFileSync(file, configuration(text));
+        bridge.signal("SIGHUP");
+        const said = "the configuration is taken over";
+        await until(() => bridge.output.split(said).length > times, said);
+      };
+      await until(() => bridge.output.split("node connected").length > 2, "both nodes are connected");
+      for (const beam of [shop, billing]) await beam.eval("{ok, _} = pg:start(pg)");
+      await billing.eval("pg:join({room, 7}, self())");
+      await taken(`${ROUTE}${more}`, 1);
+      await until(async () => (await shop.eval("pg:which_groups()")) === "[{room,7}]", "the group is seen");
+      const mirror = "gen_server:call({orders, 'billing1_there@127.0.0.1'}, {add, 1, 2})";
+      await until(async () => (await shop.eval(`catch ${mirror}`)) === "3", "the mirror answers");
+      await taken(ROUTE, 2);
+      await until(async () => (await shop.eval("pg:which_groups()")) === "[]", "the group is seen no more");
+      await until(
+        async () => (await shop.eval("net_kernel:connect_node('billing1_there@127.0.0.1')")) === "false",
+        "the mirror is gone",
+      );
+      expect(await shop.eval("gen_server:call({orders, 'bridge@127.0.0.1'}, {add, 1, 2})")).toBe("3");
+      expect(await shop.eval("nodes(hidden)")).toBe("['bridge@127.0.0.1']");
+    } finally {
+      bridge.signal("SIGTERM");
+      expect(await bridge.ended).toBe(0);
     }
   });
 });

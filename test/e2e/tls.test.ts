@@ -98,6 +98,38 @@ describe("a cluster over TLS", () => {
     await bridge.kill();
   });
 
+  it("is linked with another one over TLS, whose authority is another", async () => {
+    const others = await Promise.all([startEpmd(), startEpmd()]);
+    const [a, b] = await Promise.all([
+      startBeam({
+        ...{ name: "shop1@127.0.0.1", cookie: "shop_biscuit", otp: 23 as const },
+        ...{ epmdPort: others[0]!.port, args: certificates.erl },
+      }),
+      startBeam({
+        ...{ name: "billing1@127.0.0.1", cookie: "billing_biscuit", otp: 29 as const },
+        ...{ epmdPort: others[1]!.port, args: strangers.erl },
+      }),
+    ]);
+    try {
+      for (const beam of [a, b]) await beam.eval("isthmus_probe:orders(orders)");
+      const text = config(files(certificates))
+        .replace(
+          "discovery: { hosts: [billing1@127.0.0.1] }",
+          `discovery: { hosts: [billing1@127.0.0.1] }\n    tls: ${files(strangers)}`,
+        )
+        .replace(String(epmds[0]!.port), String(others[0]!.port))
+        .replace(String(epmds[1]!.port), String(others[1]!.port));
+      const bridge = await bridges.run("both.yaml", text);
+      await bridge.ready();
+      expect(await a.eval(CALL)).toBe("3");
+      expect(await b.eval(CALL)).toBe("3");
+      await bridge.kill();
+    } finally {
+      await Promise.all([a.stop(), b.stop()]);
+      await Promise.all(others.map((epmd) => epmd.stop()));
+    }
+  });
+
   it("is not joined without TLS", async () => {
     const bridge = await bridges.run("plain.yaml", config("").replace(/ +tls: \n/, ""));
     await until(() => /"node":"shop1@127.0.0.1".*"code":/.test(bridge.output), "the dial has failed");

@@ -183,7 +183,7 @@ export class Bridge implements AsyncDisposable {
       await new Promise<void>((resolve) => this.#clock.after(50, resolve));
     }
     const left = (): number => Math.max(0, deadline - this.#clock.now());
-    await Promise.all(members.map(({ node }) => node.flushed(left())));
+    await Promise.all([...members.map(({ node }) => node.flushed(left())), this.#mirrors.flushed(left())]);
     await this.#sites?.drain(left());
   }
 

@@ -62,7 +62,23 @@ export class Metrics {
     );
     this.#gauge("isthmus_relations", "Links, monitors and calls that go across.", bridge.relations);
     this.#groups(bridge);
+    this.#mirrors(bridge);
     for (const site of bridge.sites) this.#trunk(site);
+  }
+
+  #mirrors({ mirrors }: BridgeStatus): void {
+    const counts = new Map<string, { labels: Record<string, string>; up: number; down: number }>();
+    for (const { from, to, port } of mirrors) {
+      const key = JSON.stringify([from, to]);
+      const count = counts.get(key) ?? { labels: { from, to }, up: 0, down: 0 };
+      counts.set(key, count);
+      if (port === undefined) count.down++;
+      else count.up++;
+    }
+    for (const { labels, up, down } of counts.values()) {
+      this.#gauge("isthmus_mirrors", "Nodes that appear in another cluster.", up, labels);
+      this.#gauge("isthmus_mirrors_failed", "Nodes that should, and cannot be started there.", down, labels);
+    }
   }
 
   #groups({ groups }: BridgeStatus): void {

@@ -68,6 +68,7 @@ function describeTraffic({
   relations,
   policyMode,
   groups,
+  mirrors,
 }: BridgeStatus): string[] {
   const lines = ["between them"];
   lines.push(`  across      ${relations} links, monitors and calls`);
@@ -81,6 +82,11 @@ function describeTraffic({
       `  groups      ${from} sees ${shared} of ${to} (${scope}, ${form}), ${members} members${without}`,
     );
   }
+  for (const { from, to, name, of, port } of mirrors.slice(0, MAX_NODES)) {
+    const place = port === undefined ? "but cannot be started" : `port ${port}`;
+    lines.push(`  mirrors     ${name} in ${from} is ${of} of ${to}, ${place}`);
+  }
+  if (mirrors.length > MAX_NODES) lines.push(`  mirrors     and ${mirrors.length - MAX_NODES} more`);
   return lines;
 }
 

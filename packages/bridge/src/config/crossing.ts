@@ -1,4 +1,5 @@
 import type * as v from "valibot";
+import { phoenixPubSub } from "../groups/phoenix-pubsub.ts";
 import type { GroupOptions, MirrorOptions, RouteOptions } from "../options.ts";
 import type { PolicyRule } from "../policy/rule.ts";
 import type { groupSchema, mirrorSchema, routeSchema, ruleSchema } from "./crossing-schema.ts";
@@ -17,17 +18,10 @@ export function mirrorOptions(mirror: v.InferOutput<typeof mirrorSchema>): Mirro
 /** Groups as they are written; `phoenix_pubsub` is short for the groups of Phoenix.PubSub's adapter for `pg`. */
 export function groupOptions(group: v.InferOutput<typeof groupSchema>): GroupOptions {
   const { phoenix_pubsub, max_members, max_members_per_group, ...same } = group;
-  const adapter = `Elixir.${phoenix_pubsub?.replace(/^Elixir\./, "")}.Adapter`;
-  const phoenix = {
-    scope: "Elixir.Phoenix.PubSub",
-    // with several pools each has a group of its own
-    groups: [`'${adapter}'`, `'${adapter}_*'`],
-    form: group.form ?? "fan_out",
-    named: group.named ?? true,
-  };
+  const { from, to } = group;
   return withoutUndefined({
-    ...same,
-    ...(phoenix_pubsub === undefined ? {} : phoenix),
+    ...(phoenix_pubsub === undefined ? {} : phoenixPubSub({ from, to, name: phoenix_pubsub })),
+    ...withoutUndefined(same),
     maxMembers: max_members,
     maxMembersPerGroup: max_members_per_group,
   }) as unknown as GroupOptions;

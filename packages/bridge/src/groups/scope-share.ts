@@ -33,15 +33,14 @@ export class ScopeShare {
   readonly #monitor: PgMonitor;
   readonly #stopListening: () => void;
   #entries: readonly GroupEntry[] = [];
-  #narrow: boolean;
 
   constructor(options: ScopeShareOptions) {
     this.#options = options;
     const { from, there } = options;
-    this.#narrow = from.index.narrow;
     this.#monitor = there.monitorScope({ onEvent: (event) => this.#changed(event) });
-    this.#stopListening = from.node.onNodeEvent(({ type }) => {
-      if (type === "up") this.#renewNarrow();
+    // nodes of OTP 23 give up the connection over wide pids that others were told of, and mirrors have other names
+    this.#stopListening = from.index.onChange(() => {
+      for (const shared of this.#groups.values()) shared.renew();
     });
   }
 
@@ -145,14 +144,6 @@ export class ScopeShare {
     }
     context.refusals.record(audited);
     return false;
-  }
-
-  /** Nodes of OTP 23 give up the connection over the wide pids that others were told of. */
-  #renewNarrow(): void {
-    const { narrow } = this.#options.from.index;
-    if (narrow === this.#narrow) return;
-    this.#narrow = narrow;
-    for (const shared of this.#groups.values()) shared.renew();
   }
 }
 

@@ -67,11 +67,9 @@ export class SharedGroup {
     this.add(added);
   }
 
-  /** Members are to be shown in another way than before. */
+  /** Some members may have to be shown in another way than before. */
   renew(): void {
-    const pids = this.#members.pids();
-    this.#shown?.remove(pids);
-    this.#shown?.add(pids);
+    this.#shown?.renew(this.#members.pids());
   }
 
   close(): void {

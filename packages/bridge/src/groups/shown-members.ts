@@ -69,6 +69,23 @@ export class ShownMembers {
     if (withdrawn.length > 0 && scope.process.alive) scope.withdraw(group, withdrawn);
   }
 
+  /** Those of the members that are to be shown in another way now are announced so, in the place of what they were. */
+  renew(pids: readonly Pid[]): void {
+    const { from, to } = this.#options;
+    const changed = pids.filter((own) => {
+      const shown = this.#shown.get(pidText(own));
+      try {
+        return shown !== undefined && pidText(to.show(own, from)) !== pidText(shown.pid);
+      } catch (error) {
+        if (!isLimit(error)) throw error;
+        // it is said when it is tried to announce them
+        return true;
+      }
+    });
+    this.remove(changed);
+    this.add(changed);
+  }
+
   /** Its pid in the cluster that sees it, which keeps its meaning until it is released. */
   #show(own: Pid): Pid {
     const { from, to } = this.#options;

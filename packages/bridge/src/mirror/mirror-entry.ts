@@ -80,6 +80,7 @@ export class MirrorEntry {
   readonly #ending = new Set<Promise<void>>();
   readonly #stop: () => void;
   #full = false;
+  #leaving = false;
 
   constructor(options: MirrorOptions, context: MirrorEntryContext) {
     this.options = options;
@@ -97,8 +98,13 @@ export class MirrorEntry {
 
   /** No new mirrors, and no new connections to those that there are. */
   async leave(): Promise<void> {
-    this.#stop();
+    this.#leaving = true;
     await Promise.all(Array.from(this.#mirrors.values(), (mirror) => mirror.leave()));
+  }
+
+  /** Resolves when everything that was sent is with the operating system, or after `timeoutMs`. */
+  async flushed(timeoutMs: number): Promise<void> {
+    await Promise.all(Array.from(this.#mirrors.values(), (mirror) => mirror.flushed(timeoutMs)));
   }
 
   /** Ends all mirrors, at once for those who are connected. */
@@ -122,7 +128,8 @@ export class MirrorEntry {
   #mirror(node: string): void {
     const { from, to, names, logger, clock } = this.#context;
     const connection = to.node.connection(atom(node));
-    if (connection === undefined || connection.joinsBridges || this.#mirrors.has(node)) return;
+    if (this.#leaving || connection === undefined || connection.joinsBridges) return;
+    if (this.#mirrors.has(node)) return;
     if (this.#patterns === undefined ? connection.hidden : !anyMatches(this.#patterns, node)) return;
     const { max = DEFAULT_MAX } = this.options;
     const name = this.#nameOf(node);

@@ -68,6 +68,11 @@ export class Mirror {
     await this.#node?.leave();
   }
 
+  /** Resolves when everything that was sent is with the operating system, or after `timeoutMs`. */
+  async flushed(timeoutMs: number): Promise<void> {
+    await this.#node?.flushed(timeoutMs);
+  }
+
   /** Its end, at once for those who are connected. Resolves when its name is free. */
   close(): Promise<void> {
     this.#closed ??= this.#end();

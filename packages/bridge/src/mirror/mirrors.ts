@@ -67,6 +67,11 @@ export class Mirrors {
     await Promise.all(this.#entries.map((entry) => entry.leave()));
   }
 
+  /** Resolves when everything that was sent is with the operating system, or after `timeoutMs`. */
+  async flushed(timeoutMs: number): Promise<void> {
+    await Promise.all(this.#entries.map((entry) => entry.flushed(timeoutMs)));
+  }
+
   /** Ends all of them. May be called again. */
   async close(): Promise<void> {
     await Promise.all(this.#entries.map((entry) => entry.close()));

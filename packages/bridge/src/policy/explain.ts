@@ -1,6 +1,7 @@
 import { inspectTerm, parseTerm } from "@isthmus/etf";
 import { isIsthmusError, isNodeName, nearest, systemClock } from "@isthmus/wire";
-import type { GroupOptions, RouteOptions } from "../options.ts";
+import type { GroupOptions, MirrorOptions, RouteOptions } from "../options.ts";
+import { nameByPattern } from "../routing/exported-pattern.ts";
 import { OPERATIONS, type Operation } from "./operation.ts";
 import { anyMatches, pattern } from "./pattern.ts";
 import { Policy, type PolicyMode } from "./policy.ts";
@@ -10,6 +11,7 @@ import type { PolicyRule, Question, Subject } from "./rule.ts";
 export interface Explained {
   readonly clusters: Readonly<Record<string, unknown>>;
   readonly routes: readonly RouteOptions[];
+  readonly mirrors?: readonly MirrorOptions[];
   readonly groups?: readonly GroupOptions[];
   readonly policy: readonly PolicyRule[];
   readonly policyMode: PolicyMode;
@@ -61,16 +63,14 @@ export function explain(config: Explained, text: string): Answer {
   if (subject === "group" && group === undefined)
     return { problem: `${target} is no name of a process group: write a term as Erlang does, {room,7}.` };
   // the sender calls it as the route exports it
-  const route = config.routes.find(
-    (one) => one.from === from && one.to === to && (one.as ?? one.name) === target,
-  );
+  const exported = subject === "name" ? exportedName(config.routes, from!, to!, target!) : undefined;
   const question: Question = {
     from: from!,
     to: to!,
     fromNode,
     toNode,
     subject,
-    target: group ?? (subject === "name" ? (route?.name ?? target!) : target!),
+    target: group ?? exported ?? target!,
   };
   const policy = new Policy({
     rules: config.policy,
@@ -79,8 +79,9 @@ export function explain(config: Explained, text: string): Answer {
     mode: config.policyMode,
     clock: systemClock,
   });
+  for (const one of config.mirrors ?? []) policy.join(one.from, one.to);
   const { allowed, rule, passed, decides } = policy.explain(question, operation);
-  const routed = isThere(config, question);
+  const routed = exported !== undefined || isThere(config, question);
   const carried = allowed && routed;
   const trial =
     config.policyMode === "log" && routed && !allowed && subject !== "rpc" && operation !== "group_leader";
@@ -117,10 +118,32 @@ function groupName(text: string): string | undefined {
   }
 }
 
+/** What a name that a route exports is called where it is. One that is written out comes before patterns. */
+function exportedName(
+  routes: readonly RouteOptions[],
+  from: string,
+  to: string,
+  asked: string,
+): string | undefined {
+  const between = routes.filter((one) => one.from === from && one.to === to);
+  const exact = between.find(({ name, as = name }) => as === asked && !name.includes("*"));
+  if (exact !== undefined) return exact.name;
+  for (const { name, as = name } of between) {
+    const found = name.includes("*") ? nameByPattern(as, name, asked) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** Whether the configuration makes the target known to the sender at all. */
-function isThere({ routes, groups = [] }: Explained, { from, to, subject, target }: Question): boolean {
+function isThere(
+  { routes, mirrors = [], groups = [] }: Explained,
+  { from, to, subject, target }: Question,
+): boolean {
   if (subject === "name")
-    return routes.some((one) => one.from === from && one.to === to && one.name === target);
+    return [...routes.filter(({ name }) => name === target), ...mirrors].some(
+      (one) => one.from === from && one.to === to,
+    );
   return (
     subject !== "group" ||
     groups.some((one) => one.from === from && one.to === to && anyMatches(one.groups.map(pattern), target))

@@ -7,7 +7,7 @@ import { ADDRESSED, OPERATION } from "../policy/operation.ts";
 import { isLimit, undecodableReason } from "../translate/not-carried.ts";
 import type { Lane, RouterParts } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
-import { NOPROC, SYSTEM_LIMIT, SYSTEM_LIMIT_REASON } from "./flow.ts";
+import { NOPROC, REFUSED, SYSTEM_LIMIT, SYSTEM_LIMIT_REASON } from "./flow.ts";
 import { Links } from "./links.ts";
 import { Monitors } from "./monitors.ts";
 import {
@@ -121,14 +121,15 @@ export class Deliveries {
     const { flow, admission } = this.#parts;
     flow.answer(source, signal, to, NOPROC);
     if (signal.kind !== SIGNAL.SEND) return;
-    const reason = admission.wasLimit ? SYSTEM_LIMIT : NOPROC;
+    const { wasLimit } = admission;
     if (operation === OPERATION.REPLY) {
-      const answered = answeredMonitor(signal);
-      if (answered !== undefined) this.monitors.giveUpAnswered(source, answered, reason);
+      // there is somebody, who has answered
+      const ref = answeredMonitor(signal);
+      if (ref !== undefined) this.monitors.giveUpAnswered(source, ref, wasLimit ? SYSTEM_LIMIT : REFUSED);
       return;
     }
     const ref = requestMonitor(signal, operation);
-    if (ref !== undefined) this.monitors.giveUp(source, ref, reason);
+    if (ref !== undefined) this.monitors.giveUp(source, ref, wasLimit ? SYSTEM_LIMIT : NOPROC);
   }
 
   /**

@@ -16,9 +16,6 @@ export class ExportedPattern {
   readonly #name: string;
   readonly #target: ClusterRouter;
   readonly #choice: NodeChoice;
-  /** The texts between the `*` of both. */
-  readonly #asParts: readonly string[];
-  readonly #nameParts: readonly string[];
 
   /** @param as has as many `*` as `name` */
   constructor(as: string, target: ClusterRouter, name: string, choice: NodeChoice) {
@@ -26,8 +23,6 @@ export class ExportedPattern {
     this.#name = name;
     this.#target = target;
     this.#choice = choice;
-    this.#asParts = as.split("*");
-    this.#nameParts = name.split("*");
   }
 
   /** Whether `other` leads from the same names to the same processes in the same way. */
@@ -42,13 +37,18 @@ export class ExportedPattern {
 
   /** What a name stands for; undefined when it does not fit. */
   find(as: Atom): ExportedName | undefined {
-    if (RESERVED_NAMES.has(as.text)) return undefined;
-    const matched = matchParts(this.#asParts, as.text);
-    if (matched === undefined) return undefined;
-    const name = this.#nameParts.reduce((text, part, i) => text + matched[i - 1]! + part);
-    if (RESERVED_NAMES.has(name) || name === "" || name.length > MAX_NAME) return undefined;
-    return new ExportedName(as, this.#target, atom(name), this.#choice);
+    const name = nameByPattern(this.#as, this.#name, as.text);
+    return name === undefined ? undefined : new ExportedName(as, this.#target, atom(name), this.#choice);
   }
+}
+
+/** The name that stands to `asked` as `name` to `as`, two patterns with as many `*`; undefined for what they do not mean. */
+export function nameByPattern(as: string, name: string, asked: string): string | undefined {
+  if (RESERVED_NAMES.has(asked)) return undefined;
+  const matched = matchParts(as.split("*"), asked);
+  if (matched === undefined) return undefined;
+  const found = name.split("*").reduce((text, part, i) => text + matched[i - 1]! + part);
+  return RESERVED_NAMES.has(found) || found === "" || found.length > MAX_NAME ? undefined : found;
 }
 
 /** What each `*` between `parts` stands for in `text`, each as little as can be but the last; undefined if it does not fit. */

@@ -4,6 +4,7 @@ import type { Atom, Pid, Reference } from "@isthmus/etf";
 import type { Lane, RouterParts } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
 import { NOCONNECTION } from "./flow.ts";
+import { homeOf } from "./home.ts";
 import {
   holdMonitor,
   isFull,
@@ -116,17 +117,35 @@ export class Monitors {
 
   /** What was watched has ended. */
   down(source: Connection, signal: Signal, lane: Lane): void {
-    const { context, flow, admission } = this.#parts;
+    const { context, flow } = this.#parts;
     const record = context.relations.get(source)?.watched.get(monitorKey(signal.ref!));
     if (record === undefined) {
       flow.counters.undeliverable++;
       return;
     }
-    admission.sendReason(source, signal, lane, record.watching, (reason) =>
-      record.watching.signals.down(record.shown, record.watcher, record.ref, reason),
-    );
     this.#forget(record);
-    flow.carried(source, record.watching);
+    const { watching } = record;
+    const home = homeOf(lane, source, signal.from);
+    if (home === lane.to.node || home.name === watching.localName) {
+      this.#sendDown(source, signal, lane, record, watching);
+      return;
+    }
+    // it watches under the bridge's name what has a mirror, from where it gets what was sent before: a BEAM takes it
+    // from there, too, and then says that the name is the mirror's
+    const via = home.connection(watching.peer);
+    if (via === undefined && home.isConnecting(watching.peer)) {
+      lane.to.flow.later(source, signal, home, watching.peer, (copy) => {
+        this.#sendDown(source, copy, lane, record, home.connection(watching.peer) ?? watching);
+      });
+    } else this.#sendDown(source, signal, lane, record, via ?? watching);
+  }
+
+  #sendDown(source: Connection, signal: Signal, lane: Lane, record: MonitorRecord, via: Connection): void {
+    if (record.watching.closeReason !== undefined) return;
+    this.#parts.admission.sendReason(source, signal, lane, via, (reason) =>
+      via.signals.down(record.shown, record.watcher, record.ref, reason),
+    );
+    this.#parts.flow.carried(source, via);
   }
 
   /** A connection is gone, and with it all its monitors, `lost`. */

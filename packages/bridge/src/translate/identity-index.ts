@@ -60,6 +60,7 @@ export class IdentityIndex<Place extends object> {
   #narrow = false;
   #narrowedLate = false;
   #changes = 0;
+  readonly #listeners = new Set<() => void>();
   #next: number;
 
   /**
@@ -95,8 +96,8 @@ export class IdentityIndex<Place extends object> {
   becomeNarrow(): void {
     if (this.#narrow) return;
     this.#narrow = true;
-    this.#changes++;
     this.#narrowedLate = this.#byIndex.size > 0;
+    this.#changed();
   }
 
   /** Whether wide identifiers may have been shown as they are, before it became narrow: then they have two names. */
@@ -107,6 +108,12 @@ export class IdentityIndex<Place extends object> {
   /** Counts what has changed in how things are shown that were shown before. */
   get changes(): number {
     return this.#changes;
+  }
+
+  /** Calls `listener` after each such change. @returns a function that ends that */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** What an index stands for; undefined for one that was not given out by this process, or belongs to a table. */
@@ -121,11 +128,12 @@ export class IdentityIndex<Place extends object> {
    * @param mirror the mirror's name; undefined when it is gone
    */
   rename(standin: Standin<Place>, mirror: Atom | undefined): void {
-    this.#changes++;
     standin.node = mirror ?? this.#self;
-    if (mirror === undefined) return;
-    standin.mirror = mirror;
-    this.#mirrors.add(mirror);
+    if (mirror !== undefined) {
+      standin.mirror = mirror;
+      this.#mirrors.add(mirror);
+    }
+    this.#changed();
   }
 
   /** Whether mirrors have had this name. */
@@ -228,6 +236,11 @@ export class IdentityIndex<Place extends object> {
     else creations.set(creation, standin);
     this.#byIndex.set(index, standin);
     return standin;
+  }
+
+  #changed(): void {
+    this.#changes++;
+    for (const listener of [...this.#listeners]) listener();
   }
 
   #newTable(reserved: number): number {

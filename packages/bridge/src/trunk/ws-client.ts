@@ -126,6 +126,8 @@ function tlsOptions(url: URL, tls: WebSocketTls): object {
   const servername = tls.servername ?? (isIP(host) === 0 ? host : "");
   const { site, ca, cert, key, passphrase } = tls;
   return {
+    // masks keep proxies from taking a message for a request (RFC 6455, 10.3); what is encrypted no proxy reads
+    generateMask: (mask: Buffer) => void mask.fill(0),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),

@@ -42,6 +42,8 @@ describe("the metrics", () => {
       "isthmus_relations 12",
       'isthmus_groups{entry="0",from="shop",to="billing",scope="pg",form="fan_out"} 2',
       'isthmus_group_members_left_out_total{entry="0",from="shop",to="billing",scope="pg",form="fan_out"} 1',
+      'isthmus_mirrors{from="shop",to="audit"} 1',
+      'isthmus_mirrors_failed{from="shop",to="audit"} 1',
       'isthmus_trunk_state{site="south",state="suspended"} 1',
       'isthmus_trunk_state{site="south",state="up"} 0',
       'isthmus_trunk_resumptions_total{site="south"} 4',

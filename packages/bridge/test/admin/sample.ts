@@ -60,6 +60,10 @@ export const RUNNING: DaemonStatus = {
         ...{ shared: 2, members: 11, leftOut: 1 },
       },
     ],
+    mirrors: [
+      { from: "shop", to: "audit", name: "a1@10.0.0.5", of: "a1@10.0.2.1", port: 9200 },
+      { from: "shop", to: "audit", name: "a2@10.0.0.5", of: "a2@10.0.2.2", port: undefined },
+    ],
     policyMode: "log",
     rules: [{ rule: "routes[0]", allowed: 9, refused: 0 }],
     refused: 5,

@@ -146,7 +146,9 @@ between them
   across      12 links, monitors and calls
   refused     5, 6 carried although refused (policy_mode: log)
   routes[0]: 9 allowed, 0 refused
-  groups      shop sees 2 of billing (pg, fan_out), 11 members, 1 left out`);
+  groups      shop sees 2 of billing (pg, fan_out), 11 members, 1 left out
+  mirrors     a1@10.0.0.5 in shop is a1@10.0.2.1 of audit, port 9200
+  mirrors     a2@10.0.0.5 in shop is a2@10.0.2.2 of audit, but cannot be started`);
   });
 
   it("ends with 1 when the bridge is not ready, and says why", async () => {

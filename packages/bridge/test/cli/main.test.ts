@@ -17,7 +17,16 @@ describe("the command", () => {
   it("explains itself", async () => {
     const { status, stdout, stderr } = await isthmus(["--help"]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    for (const word of ["run", "check", "names", "Examples:", "ERL_EPMD_PORT", "NO_COLOR", "Exit status:"]) {
+    for (const word of [
+      "run",
+      "check",
+      "status",
+      "names",
+      "Examples:",
+      "ERL_EPMD_PORT",
+      "NO_COLOR",
+      "Exit status:",
+    ]) {
       expect(stdout).toContain(word);
     }
     expect((await isthmus(["help", "run"])).stdout).toContain("--log-level");
@@ -32,6 +41,7 @@ describe("the command", () => {
     [["check", "--fast", "a"], "unknown option '--fast'"],
     [["run", "a", "--log-level", "loud"], "Allowed choices are debug, info, warn, error, silent"],
     [["run", "a", "--log-format", "xml"], "Allowed choices are auto, json, pretty"],
+    [["status", "a"], "too many arguments"],
     [["names", "--epmd-port", "0"], "It must be a port, 1 to 65535."],
     [["names", "--epmd-port", "4369x"], "It must be a port, 1 to 65535."],
   ])("ends with status 2 when it is called like this: %j", async (args, said) => {

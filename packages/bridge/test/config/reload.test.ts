@@ -71,6 +71,42 @@ describe("a running bridge", () => {
     expect(lines.at(-1)).toMatchObject({ message: "what the policy refuses is carried, and logged" });
   });
 
+  it("takes mirrors and groups over", async () => {
+    const { reload, status } = bound(await start(BASE));
+    writeFileSync(
+      file,
+      `${BASE}mirrors: [{ from: shop, to: billing }]\ngroups: [{ from: shop, to: billing, groups: "{room,*}" }]\n`,
+    );
+    expect(await reload()).toBe(true);
+    expect(status().groups).toMatchObject([{ from: "shop", groups: ["{room,*}"], form: "members" }]);
+    expect(lines.at(-1)).toMatchObject({ message: "the configuration is taken over", mirrors: 1, groups: 1 });
+    writeFileSync(file, BASE);
+    expect(await reload()).toBe(true);
+    expect(status().groups).toEqual([]);
+  });
+
+  it("serves its state while it runs", async () => {
+    const daemon = await start(`${BASE}admin: { listen: { port: 0 } }\n`);
+    const response = await fetch(`http://127.0.0.1:${daemon.adminPort}/status`);
+    const text = await response.text();
+    expect(JSON.parse(text)).toMatchObject({ state: "running", bridge: { clusters: [{ id: "shop" }, {}] } });
+    expect(text).not.toMatch(/biscuit|cracker/);
+    expect((await fetch(`http://127.0.0.1:${daemon.adminPort}/readyz`)).status).toBe(503);
+    await daemon.stop();
+    await expect(fetch(`http://127.0.0.1:${daemon.adminPort}/livez`)).rejects.toThrow();
+  });
+
+  it("needs a restart for another administration, other bounds, another trunk", async () => {
+    const { reload } = bound(await start(BASE));
+    writeFileSync(
+      file,
+      `${BASE}admin: { listen: { port: 0 } }\nlimits: { max_relations: 5 }\ntrunk: { site: a, sites: { b: { connect: ws://b, secret: 0123456789abcdef0 } } }\n`,
+    );
+    expect(await reload()).toBe(false);
+    expect(lines.at(-1)).toMatchObject({ restart_needed: ["limits", "admin", "trunk"] });
+    expect(JSON.stringify(lines)).not.toContain("0123456789abcdef0");
+  });
+
   it("keeps all as it is when the new configuration is wrong, and says what is wrong", async () => {
     const { reload, status } = bound(await start(`${BASE}routes:\n  - ${ROUTE}\n`));
     writeFileSync(file, `${BASE}routes:\n  - { from: shop, to: biling, name: x, node: b@127.0.0.1 }\n`);

@@ -41,12 +41,14 @@ function setUp({
     if (count === 0) held.delete(key);
     else held.set(key, count);
   };
-  const listeners = new Set<(event: { type: string }) => void>();
+  const listeners = new Set<() => void>();
   const from = {
     id: "a",
-    index: { narrow: false, hold: hold(1), release: hold(-1) },
-    node: {
-      onNodeEvent: (listener: (event: { type: string }) => void) => {
+    index: {
+      narrow: false,
+      hold: hold(1),
+      release: hold(-1),
+      onChange: (listener: () => void) => {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
@@ -94,7 +96,7 @@ function setUp({
     ) => changed({ type, group, pids, node }),
     becomeNarrow: () => {
       from.index.narrow = true;
-      for (const listener of listeners) listener({ type: "up" });
+      for (const listener of listeners) listener();
     },
     fill: () => {
       full = true;

@@ -208,3 +208,32 @@ it("OTP's own processes are told by their numbers where that is sure", () => {
   expect([8, 9, 10, 11].map((id) => isKernelPid(id, 0, false))).toEqual([true, false, false, true]);
   expect([mayBeLoader(10, 0), mayBeLoader(10, 1), mayBeLoader(9, 0)]).toEqual([true, false, false]);
 });
+
+describe("functions on a node that is mirrored", () => {
+  const rpcAt = (rules: readonly PolicyRule[], mfa: string, node = "billing1@h", sender = "shop1@h") =>
+    setUp(rules).policy.rpcAt("shop", "billing", mfa, sender, node, OPERATIONS.indexOf("call"))?.rule;
+
+  it("need a rule that lists them, for that node if it names any", () => {
+    const rule: PolicyRule = { id: "ours", action: "allow", rpc: ["orders:look/1"], nodes: ["billing1@h"] };
+    expect(rpcAt([], "orders:look/1")).toBeUndefined();
+    expect(rpcAt([rule], "orders:look/1")).toBe("ours");
+    expect(rpcAt([rule], "orders:drop/1")).toBeUndefined();
+    expect(rpcAt([rule], "orders:look/1", "billing2@h")).toBeUndefined();
+    expect(rpcAt([{ ...rule, nodes: ["billing*"] }], "orders:look/1", "billing2@h")).toBe("ours");
+    const { nodes: _nodes, ...anywhere } = rule;
+    expect(rpcAt([anywhere], "orders:look/1", "billing2@h")).toBe("ours");
+    expect(rpcAt([{ ...anywhere, to: ["other"] }], "orders:look/1")).toBeUndefined();
+    expect(rpcAt([{ ...anywhere, fromNodes: ["shop2@h"] }], "orders:look/1")).toBeUndefined();
+  });
+
+  it("the first rule that matches decides, one that denies too", () => {
+    const rules: PolicyRule[] = [
+      { action: "deny", toNodes: ["billing2@h"] },
+      { id: "ours", action: "allow", rpc: ["orders:look/1"] },
+    ];
+    expect(rpcAt(rules, "orders:look/1")).toBe("ours");
+    expect(rpcAt(rules, "orders:look/1", "billing2@h")).toBeUndefined();
+    // a rule about everything by pid lets nothing run
+    expect(rpcAt([{ action: "allow", pid: true }], "orders:look/1")).toBeUndefined();
+  });
+});
