@@ -29,7 +29,10 @@ export interface IdentityTranslator {
 
 /** Decides what single identifiers become. Different ones must become different ones. */
 export interface IdentifierTranslator {
+  /** What a pid becomes; what it throws ends the copy. */
   pid(pid: Pid): Pid;
+  /** What a port becomes; what it throws ends the copy. */
   port(port: Port): Port;
+  /** What a reference becomes; what it throws ends the copy. */
   reference(reference: Reference): Reference;
 }
