@@ -91,7 +91,10 @@ export async function startWebSocketListener(options: WebSocketListenerOptions):
     "trunk listens",
   );
   const close = async (): Promise<void> => {
-    for (const webSocket of webSockets.clients) webSocket.terminate();
+    for (const webSocket of webSockets.clients) {
+      // one that takes leave already has the time of a close for it
+      if (webSocket.readyState === webSocket.OPEN) webSocket.terminate();
+    }
     server.closeAllConnections();
     if (!server.listening) return;
     await new Promise((resolve) => server.close(resolve));
