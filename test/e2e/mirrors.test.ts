@@ -220,6 +220,33 @@ describe("mirrors", () => {
     ).toBe(`{{once_200,${B1}},normal}`);
   });
 
+  it("processes with numbers that OTP 23 cannot read are there, under the bridge's name", async () => {
+    await start(23, 27);
+    await clusters.b.eval("[spawn(fun() -> ok end) || _ <- lists:seq(1, 40000)], ok");
+    expect(
+      await near(`process_flag(trap_exit, true), W = gen_server:call(${ORDERS}, {spawn_worker}), M = erlang:monitor(process, W),
+        V = gen_server:call(${ORDERS}, {spawn_worker}), link(V), W ! {stop, one}, V ! {stop, two},
+        {node(W), receive {'DOWN', M, process, W, R1} -> R1 after 5000 -> nothing end,
+          receive {'EXIT', V, R2} -> R2 after 5000 -> nothing end}`),
+    ).toBe("{'bridge@127.0.0.1',one,two}");
+    // and they can link and watch themselves
+    await near(
+      `Self = self(), Me = spawn(fun() -> receive stop -> exit(stopped) end end), ${ORDERS} ! {me, Me, Self}`,
+    );
+    await until(
+      async () => (await clusters.b.eval("gen_server:call(orders, infos)")).includes("{me,"),
+      "the message has come",
+    );
+    await clusters.b.eval(`[{Me, To}] = [{P, T} || {me, P, T} <- gen_server:call(orders, infos)],
+      spawn(fun() -> process_flag(trap_exit, true), link(Me), M = erlang:monitor(process, Me), To ! ready,
+        receive {'DOWN', M, process, Me, R1} -> receive {'EXIT', Me, R2} -> To ! {ended, R1, R2} end end end), ok`);
+    expect(await near("receive ready -> Me ! stop after 5000 -> nothing end")).toBe("stop");
+    expect(await near("receive {ended, A, B} -> {A, B} after 5000 -> nothing end")).toBe("{stopped,stopped}");
+    expect(await near(`net_adm:ping(${B1})`)).toBe("pong");
+    await until(() => clusters.bridge.status().relations === 0, "no relation is left");
+    for (const { connected } of clusters.bridge.status().clusters) expect(connected).toHaveLength(1);
+  });
+
   it("come and go with a reload; pids keep their meaning", async () => {
     await start(25, 25, { mirrors: [], policy: RULES });
     const routes = [{ from: "a", to: "b", name: "orders", nodes: ["b1@127.0.0.1"] }];

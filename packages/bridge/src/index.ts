@@ -39,3 +39,12 @@ export {
 } from "./routing/cluster-router.ts";
 export type { Balance } from "./routing/node-choice.ts";
 export type { SiteOptions, TrunkOptions } from "./sites/options.ts";
+export {
+  type Active,
+  type Standby,
+  type StandbyOptions,
+  type StandbyState,
+  type StandbyStatus,
+  startStandby,
+} from "./standby.ts";
+export type { TrunkState, TrunkStatus } from "./trunk/link.ts";

@@ -1,6 +1,6 @@
 /**
- * The trunk: joins two bridges, each in its own site, over WebSocket or NATS. A library so far: the command `isthmus` does
- * not use it yet.
+ * The trunk: joins two bridges, each in its own site, over WebSocket or NATS. `isthmus run` uses it for clusters of other
+ * sites; here it is for programs of your own.
  * @packageDocumentation
  */
 export { type AcceptOptions, type AcceptorOptions, TrunkAcceptor } from "./acceptor.ts";
