@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { freePort } from "../../../test/support/epmd.ts";
+import { BRIDGE_ERROR_CODES, CONFIG_ERROR_CODES, FORM_ERROR_CODES } from "../src/index.ts";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
 
@@ -18,4 +19,10 @@ it("the example in the README runs and prints what it says", async () => {
     rmSync(file);
   }
   expect(printed.mock.calls).toEqual([[2]]);
+});
+
+it("the README explains every error", () => {
+  const codes = [...readme.matchAll(/^\| `([A-Z_]+)`/gm)].map(([, code]) => code);
+  for (const code of [...BRIDGE_ERROR_CODES, ...CONFIG_ERROR_CODES, ...FORM_ERROR_CODES])
+    expect(codes).toContain(code);
 });
