@@ -1,4 +1,4 @@
-// Binaries of 1 MiB from one BEAM to another: through the bridge, and through a bare socket relay of Node.js (`pipe`), which
+// Binaries of 1 MiB (MIB) from one BEAM to another: through the bridge, and through a bare socket relay of Node.js (`pipe`), which
 // is what the machine gives. Each way in a process of its own; they take turns. Prints bytes a second and CPU per message.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,6 +9,7 @@ import { startEpmdServer } from "@isthmus/epmd-client";
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const MESSAGES = Number(process.env.MESSAGES ?? 2000);
+const MIB = Number(process.env.MIB ?? 1);
 const self = fileURLToPath(import.meta.url);
 const listen = { host: "127.0.0.1" };
 
@@ -25,7 +26,7 @@ const SINK = `spawn(fun() ->
       _ -> closed end end)(0),
     Accept() end)() end).`;
 
-const SOURCE = `Bin = crypto:strong_rand_bytes(1 bsl 20),
+const SOURCE = `Bin = crypto:strong_rand_bytes(${MIB} bsl 20),
 Dist = fun(N) -> To = {sink, 'bridge_a@127.0.0.1'},
   [To ! {msg, Bin} || _ <- lists:seq(1, N)], To ! {done, self()}, receive {counted, N} -> ok end end,
 Tcp = fun(Port, N) -> {ok, S} = gen_tcp:connect({127,0,0,1}, Port, [binary, {packet, 4}, {active, false}, {nodelay, true}]),
@@ -79,10 +80,11 @@ async function measure() {
     for (let round = -1; round < ROUNDS; round++) {
       for (const [name, [{ process: child }, command]] of Object.entries(ways)) {
         const cpu = await cpuMs(child);
-        a.say(`${command} ${round < 0 ? 100 : MESSAGES}`);
+        a.say(`${command} ${round < 0 ? Math.min(100, MESSAGES) : MESSAGES}`);
         const [, us] = await a.line(/^took (\d+)/);
         // the first is to warm up
-        if (round >= 0) found[name].push({ us: Number(us), cpu: (await cpuMs(child)) - cpu });
+        if (round >= 0)
+          found[name].push({ us: Number(us), cpu: (await cpuMs(child)) - cpu, peak: await peakMib(child) });
       }
     }
     report(found);
@@ -105,7 +107,7 @@ async function measure() {
 
 function report(found) {
   const figures = Object.entries(found).map(([name, rounds]) => {
-    const rates = rounds.map(({ us }) => (MESSAGES * 1024 * 1024) / us).sort((x, y) => x - y);
+    const rates = rounds.map(({ us }) => (MESSAGES * MIB * 1024 * 1024) / us).sort((x, y) => x - y);
     const cpus = rounds.map(({ cpu }) => (cpu * 1000) / MESSAGES).sort((x, y) => x - y);
     return {
       way: name,
@@ -113,6 +115,7 @@ function report(found) {
       min: rates[0],
       max: rates.at(-1),
       "CPU us/message": median(cpus),
+      "peak MiB": rounds.at(-1).peak,
     };
   });
   console.table(
@@ -126,6 +129,11 @@ function report(found) {
 
 function median(sorted) {
   return sorted[Math.floor(sorted.length / 2)];
+}
+
+async function peakMib({ pid }) {
+  const { readFileSync } = await import("node:fs");
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"))[1]) / 1024;
 }
 
 /** User and system time of a process so far, from the kernel. */
