@@ -10,6 +10,7 @@ import type { MirrorStatus } from "./mirror/mirror-entry.ts";
 import { checkMirrors, Mirrors } from "./mirror/mirrors.ts";
 import type { BridgeOptions, ReloadOptions, RouteOptions } from "./options.ts";
 import { Policy, type PolicyMode, type RuleCount } from "./policy/policy.ts";
+import type { PolicyRule } from "./policy/rule.ts";
 import { ClusterRouter, DEFAULT_ROUTER_LIMITS, type RouterContext } from "./routing/cluster-router.ts";
 import { type Export, exportOf } from "./routing/exports.ts";
 import { Refusals } from "./routing/refusals.ts";
@@ -272,13 +273,28 @@ export class Bridge implements AsyncDisposable {
     checkGroups(groups);
     for (const { from = [], to = [] } of policy) for (const id of [...from, ...to]) this.#known(id);
     try {
-      const made = new Policy({ rules: policy, routes, groups, mode: policyMode, clock: this.#clock });
+      const made = new Policy({
+        rules: policy.map((rule) => this.#atFarNode(rule)),
+        routes,
+        groups,
+        mode: policyMode,
+        clock: this.#clock,
+      });
       for (const { from, to } of mirrors) made.join(from, to);
       return made;
     } catch (error) {
       if (error instanceof TypeError) throw invalid(`A rule of the policy is wrong: ${error.message}`);
       throw error;
     }
+  }
+
+  /** The only node of a far cluster, its bridge, runs what may be run there, by rules of its own. */
+  #atFarNode(rule: PolicyRule): PolicyRule {
+    const [to, ...more] = rule.to ?? [];
+    if (rule.rpc === undefined || rule.nodes !== undefined || to === undefined || more.length > 0)
+      return rule;
+    const far = this.#pair(to);
+    return far === undefined ? rule : { ...rule, nodes: [far.peer] };
   }
 
   /** For a cluster of another site. */

@@ -1,4 +1,4 @@
-import type { MeaningInput } from "./places.ts";
+import { clustersOf, type MeaningInput } from "./places.ts";
 import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema-parts.ts";
 
@@ -24,7 +24,8 @@ export function checkPolicy(input: MeaningInput): void {
   });
 }
 
-function checkRule({ add }: MeaningInput, rule: Readonly<Record<string, unknown>>, path: KeyPath): void {
+function checkRule(input: MeaningInput, rule: Readonly<Record<string, unknown>>, path: KeyPath): void {
+  const { add } = input;
   const subjects = SUBJECTS.filter((key) => key in rule);
   const [first, second] = subjects;
   if (second !== undefined)
@@ -54,7 +55,15 @@ function checkRule({ add }: MeaningInput, rule: Readonly<Record<string, unknown>
         [...path, ...("to" in rule ? ["to"] : [])],
         "must have one cluster in to: the one that runs the functions.",
       );
-    if (!("nodes" in rule)) add(path, "lacks the key nodes: which nodes run the functions.");
+    const [only] = Array.isArray(to) ? (to as unknown[]) : [to];
+    if (clustersOf(input).some(({ id, far }) => far && id === only)) {
+      if ("nodes" in rule)
+        add(
+          [...path, "nodes"],
+          "has no meaning for a cluster of another site, whose bridge chooses; take it out.",
+          "key",
+        );
+    } else if (!("nodes" in rule)) add(path, "lacks the key nodes: which nodes run the functions.");
     if ("to_nodes" in rule)
       add([...path, "to_nodes"], "has no meaning here; nodes says where functions run.", "key");
   }

@@ -98,7 +98,10 @@ export function explain(config: Explained, text: string): Answer {
     lines.push(
       `  up to ${decides.rate.perSecond} a second, ${decides.rate.burst} at once, from all of ${from}`,
     );
-  if (carried && subject === "rpc") lines.push(`  on ${decides.nodes?.join(", ")}`);
+  if (carried && subject === "rpc")
+    lines.push(
+      `  on ${decides.nodes?.join(", ") ?? "the bridge of the other site, whose rules decide further"}`,
+    );
   for (const { rule: other, why } of passed) lines.push(`  not ${other}: ${why}`);
   return { allowed: carried || trial, text: lines.join("\n") };
 }

@@ -39,7 +39,6 @@ export class Sites {
   readonly #acceptor: TrunkAcceptor;
   readonly #links: TrunkLink[] = [];
   readonly #listeners: { close(): Promise<void> }[] = [];
-  #port: number | undefined;
 
   /** Use {@link startSites}. */
   constructor(options: SitesOptions) {
@@ -57,11 +56,6 @@ export class Sites {
     }
   }
 
-  /** The port on which WebSockets are taken; undefined when none are. */
-  get port(): number | undefined {
-    return this.#port;
-  }
-
   /** How the trunk to each site stands. */
   status(): TrunkStatus[] {
     return this.#links.map((link) => link.status());
@@ -70,11 +64,8 @@ export class Sites {
   async listen(): Promise<void> {
     const { trunk, logger, clock } = this.#options;
     const acceptor = this.#acceptor;
-    if (trunk.listen !== undefined) {
-      const listener = await startWebSocketListener({ ...trunk.listen, acceptor, logger });
-      this.#listeners.push(listener);
-      this.#port = listener.port;
-    }
+    if (trunk.listen !== undefined)
+      this.#listeners.push(await startWebSocketListener({ ...trunk.listen, acceptor, logger }));
     if (trunk.nats !== undefined) {
       const { nats } = trunk;
       // clusters of this site must not wait for a service that is for others

@@ -44,6 +44,16 @@ async function problems(text: string): Promise<string> {
 }
 
 describe("a cluster of another site", () => {
+  it("runs functions where its own bridge says", async () => {
+    const rule = (more: string): string =>
+      `${NORTH}${TRUNK}policy: [{ action: allow, to: billing, rpc: 'm:f/1'${more} }]\n`;
+    const config = await parse(rule(""));
+    expect(config.policy).toEqual([{ action: "allow", to: ["billing"], rpc: ["m:f/1"] }]);
+    expect(await problems(rule(", nodes: billing1@10.0.1.1"))).toContain(
+      "policy[0].nodes has no meaning for a cluster of another site, whose bridge chooses; take it out.",
+    );
+  });
+
   it("joins the only cluster of this one, and needs no nodes", async () => {
     const config = await parse(NORTH + TRUNK);
     expect(config.clusters["billing"]).toEqual({ site: "south" });
