@@ -307,8 +307,8 @@ export class ClusterRouter implements SignalRouter, Place {
     if (target !== undefined) {
       this.#deliveries.process(source, signal, to, own, lane, target);
     } else if (opens(signal.kind) || home.isConnecting(node)) {
-      lane.to.flow.later(source, signal, home, node, (copy, late) => {
-        if (late === undefined) flow.answer(source, copy, to, NOCONNECTION);
+      lane.to.flow.later(source, signal, lane, node, (copy, late, reason) => {
+        if (late === undefined) flow.answer(source, copy, to, reason);
         else this.#deliveries.process(source, copy, to, own, lane, late);
       });
     } else flow.answer(source, signal, to, NOCONNECTION);

@@ -1,9 +1,12 @@
-import type { Connection, HiddenNode } from "@isthmus/core";
+import type { Connection } from "@isthmus/core";
 import { SIGNAL, type Signal, TermBody } from "@isthmus/core/channel";
 import { type Atom, atom, Pid, Reference } from "@isthmus/etf";
 import { IsthmusError, isIsthmusError } from "@isthmus/wire";
-import type { RouterContext } from "./context.ts";
-import { isCurrent } from "./signal-operation.ts";
+import { OPERATION } from "../policy/operation.ts";
+import type { Lane, RouterContext } from "./context.ts";
+import { homeOf } from "./home.ts";
+import { monitorKey } from "./relations.ts";
+import { beginningOf, isCurrent, requestMonitor } from "./signal-operation.ts";
 
 /** Reasons that the bridge gives in the place of a process. */
 export const NOPROC = new TermBody().of(atom("noproc"));
@@ -44,30 +47,41 @@ export class Flow {
   }
 
   /**
-   * Keeps a signal for this cluster until `node` is connected with `home`, in order, and then runs `deliver` with a copy
-   * of it; without a connection when there is none to be had.
+   * Keeps a signal for this cluster until `node` is connected with the home of its sender, in order, and then runs
+   * `deliver` with a copy of it; without a connection, but with a reason, when there is none to be had.
+   * @param lane the way to this cluster
    */
   later(
     source: Connection,
     signal: Signal,
-    home: HiddenNode,
+    lane: Lane,
     node: Atom,
-    deliver: (copy: Signal, connection: Connection | undefined) => void,
+    deliver: (copy: Signal, connection: Connection | undefined, reason: TermBody) => void,
   ): void {
     const copy = signal.detach();
     const size = copy.bytes.length;
     if (this.#waitingBytes + size > this.#context.limits.maxWaitingBytes) {
-      deliver(copy, undefined);
+      this.#notSent(source, copy);
+      deliver(copy, undefined, NOCONNECTION);
       return;
     }
     this.#waitingBytes += size;
-    home.whenConnected(node, (connection) => {
+    const waiting = copy.kind === SIGNAL.MONITOR ? this.#context.relations.get(source)?.waiting : undefined;
+    if (waiting !== undefined) waiting.set(monitorKey(copy.ref!), undefined);
+    this.#whenHome(source, copy, lane, node, (connection) => {
       this.#waitingBytes -= size;
+      let reason: TermBody | undefined;
+      if (waiting !== undefined) {
+        const key = monitorKey(copy.ref!);
+        reason = waiting.get(key);
+        waiting.delete(key);
+      }
       // a sender that is gone can no longer watch or link anything; what it has sent still counts
       const late =
         source.closeReason !== undefined && copy.kind !== SIGNAL.SEND && copy.kind !== SIGNAL.EXIT2;
       try {
-        deliver(copy, late ? undefined : connection);
+        if (connection === undefined) this.#notSent(source, copy);
+        deliver(copy, late || reason !== undefined ? undefined : connection, reason ?? NOCONNECTION);
       } catch (error) {
         source.close(
           isIsthmusError(error)
@@ -76,6 +90,41 @@ export class Flow {
         );
       }
     });
+  }
+
+  /** The sender's home may become another meanwhile: links and monitors by another name end the connection. */
+  #whenHome(
+    source: Connection,
+    copy: Signal,
+    lane: Lane,
+    node: Atom,
+    run: (connection: Connection | undefined) => void,
+  ): void {
+    const home = homeOf(lane, source, copy.from);
+    home.whenConnected(node, (connection) => {
+      if (homeOf(lane, source, copy.from) !== home) {
+        this.#whenHome(source, copy, lane, node, run);
+        return;
+      }
+      const { node: own } = lane.to;
+      // whoever waits for an answer is connected with the bridge, even if no mirror can reach it
+      const answers =
+        connection === undefined &&
+        home !== own &&
+        copy.to !== undefined &&
+        copy.kind === SIGNAL.SEND &&
+        beginningOf(copy, copy.to) === OPERATION.REPLY;
+      run(answers ? own.connection(node) : connection);
+    });
+  }
+
+  /** Nobody waits for the answer to a request that was not sent, with a monitor that is still to be made. */
+  #notSent(source: Connection, copy: Signal): void {
+    const relations = this.#context.relations.get(source);
+    if (relations === undefined || relations.waiting.size === 0) return;
+    if (copy.kind !== SIGNAL.SEND || copy.to === undefined) return;
+    const ref = requestMonitor(copy, beginningOf(copy, copy.to));
+    if (ref !== undefined) relations.endWaiting(ref, NOCONNECTION);
   }
 
   /** Answers in the place of a process that is not there, so that nobody waits for nothing. */

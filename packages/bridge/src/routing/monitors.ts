@@ -101,8 +101,12 @@ export class Monitors {
 
   /** Ends a monitor for both sides. */
   giveUp(source: Connection, ref: Reference, reason: TermBody): void {
-    const record = this.#parts.context.relations.get(source)?.watching.get(monitorKey(ref));
-    if (record === undefined) return;
+    const relations = this.#parts.context.relations.get(source);
+    const record = relations?.watching.get(monitorKey(ref));
+    if (record === undefined) {
+      relations?.endWaiting(ref, reason);
+      return;
+    }
     this.#end(record);
     source.signals.down(record.shown, record.watcher, record.ref, reason);
   }
@@ -134,7 +138,7 @@ export class Monitors {
     // from there, too, and then says that the name is the mirror's
     const via = home.connection(watching.peer);
     if (via === undefined && home.isConnecting(watching.peer)) {
-      lane.to.flow.later(source, signal, home, watching.peer, (copy) => {
+      lane.to.flow.later(source, signal, lane, watching.peer, (copy) => {
         this.#sendDown(source, copy, lane, record, home.connection(watching.peer) ?? watching);
       });
     } else this.#sendDown(source, signal, lane, record, via ?? watching);

@@ -63,9 +63,9 @@ export class NameRoutes {
     }
     // what is sent after the monitor must find the same node
     if (signal.kind === SIGNAL.MONITOR) exported.hold(caller, node);
-    target.flow.later(source, signal, home, node, (copy, late) => {
+    target.flow.later(source, signal, lane, node, (copy, late, reason) => {
       if (copy.kind === SIGNAL.MONITOR) exported.release(caller);
-      if (late === undefined) flow.answer(source, copy, as, NOCONNECTION);
+      if (late === undefined) flow.answer(source, copy, as, reason);
       else this.#deliveries.name(source, copy, as, name, exported, lane, late);
     });
   }
@@ -97,8 +97,8 @@ export class NameRoutes {
     const target = home.connection(node);
     if (target !== undefined) this.#deliveries.name(source, signal, name, name, undefined, lane, target);
     else
-      to.flow.later(source, signal, home, node, (copy, late) => {
-        if (late === undefined) flow.answer(source, copy, name, NOCONNECTION);
+      to.flow.later(source, signal, lane, node, (copy, late, reason) => {
+        if (late === undefined) flow.answer(source, copy, name, reason);
         else this.#deliveries.name(source, copy, name, name, undefined, lane, late);
       });
     return true;
@@ -110,7 +110,7 @@ export class NameRoutes {
     for (const node of nodes) {
       if (!home.isConnecting(node)) continue;
       // the monitor itself still waits; this must come after it
-      lane.to.flow.later(source, signal, home, node, (copy) => {
+      lane.to.flow.later(source, signal, lane, node, (copy) => {
         monitors.demonitor(source, copy.ref!);
       });
     }

@@ -1,4 +1,5 @@
 import type { Connection } from "@isthmus/core";
+import type { TermBody } from "@isthmus/core/channel";
 import { type Atom, Pid, type Reference } from "@isthmus/etf";
 import type { IdentityIndex } from "../translate/identity-index.ts";
 import type { Place } from "../translate/translator.ts";
@@ -72,10 +73,21 @@ export class Relations {
   readonly watched = new Map<string, MonitorRecord>();
   /** Monitors that processes of this node hold, by {@link monitorKey}. */
   readonly watching = new Map<string, MonitorRecord>();
+  /**
+   * Monitors by processes of this node that wait for a connection, by {@link monitorKey}; with a reason when what the
+   * watcher waits for was not carried, so that the monitor is not to be made but to end.
+   */
+  readonly waiting = new Map<string, TermBody | undefined>();
   /** Requests that this node has not replied to, by {@link monitorKey}. */
   readonly spawns = new Map<string, SpawnRecord>();
   /** Connections that do not read because this one cannot take more. */
   readonly held = new Set<Connection>();
+
+  /** Has a monitor that still waits end with `reason`, as soon as it is its turn. */
+  endWaiting(ref: Reference, reason: TermBody): void {
+    const key = monitorKey(ref);
+    if (this.waiting.has(key)) this.waiting.set(key, reason);
+  }
 
   get size(): number {
     return this.links.size + this.watched.size + this.watching.size + this.spawns.size;

@@ -151,7 +151,7 @@ export class RemoteCalls {
     }
     const linked = (signal.flags & LINK_FLAG) !== 0;
     const watched = (signal.flags & MONITOR_FLAG) !== 0;
-    const shown = here && this.#shown(record, made);
+    const shown = here && this.#shown(record, made, asking);
     if (here === undefined || shown === undefined) {
       if (here !== undefined) asking.signals.spawnReply(ref, caller, 0, SYSTEM_LIMIT_REASON);
       // nobody is there any more who would hear of it
@@ -191,10 +191,14 @@ export class RemoteCalls {
     this.#parts.flow.carried(source, asking);
   }
 
-  /** How the caller's node knows a new process; undefined when there is no room for it. */
-  #shown(record: SpawnRecord, made: Pid): Pid | undefined {
+  /**
+   * How the caller's node knows a new process: under the name of whom it has asked, the bridge or a mirror, since an exit
+   * under another one ends the connection. Undefined when there is no room for it.
+   */
+  #shown(record: SpawnRecord, made: Pid, asking: Connection): Pid | undefined {
     try {
-      return record.show(made);
+      const { node, id, serial, creation } = record.show(made);
+      return new Pid(node.text === asking.localName ? node : atom(asking.localName), id, serial, creation);
     } catch (error) {
       if (isLimit(error)) return undefined;
       throw error;
@@ -324,7 +328,7 @@ export class RemoteCalls {
     const node = nodes instanceof NodeChoice ? nodes.pick(caller, REX) : nodes;
     const target = node && home.connection(node);
     if (node === undefined || target !== undefined) deliver(signal, target);
-    else lane.to.flow.later(source, signal, home, node, deliver);
+    else lane.to.flow.later(source, signal, lane, node, deliver);
   }
 
   /** The caller's own, where the policy lets io requests go back to it; else one that drops what is printed. */

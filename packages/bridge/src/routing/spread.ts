@@ -62,7 +62,7 @@ export function spreadSignal(
       flow.counters.undeliverable++;
     } else {
       // a mirror may not have been there yet
-      lane.to.flow.later(source, signal, home, own.node, (copy, late) => {
+      lane.to.flow.later(source, signal, lane, own.node, (copy, late) => {
         if (late === undefined) flow.counters.undeliverable++;
         else deliveries.process(source, copy, own, own, lane, late);
       });

@@ -73,8 +73,8 @@ export class Translator implements IdentityTranslator {
     const mirror = !ours && from.index.isMirror(node);
     if (ours || mirror) {
       const late = from.index.narrowedLate;
-      if (ours && from.index.isTable(creation))
-        return late ? { ...this.#tabled, shared: true } : this.#tabled;
+      if (from.index.isTable(creation))
+        return late || mirror ? { ...this.#tabled, shared: true } : this.#tabled;
       const known = from.index.get(creation);
       const standin = ours || known?.mirror === node ? known : undefined;
       if (standin !== undefined) {

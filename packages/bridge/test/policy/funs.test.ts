@@ -29,6 +29,16 @@ describe("a fun of erl_eval", () => {
     }
   });
 
+  it("is found wherever it is in a long message", () => {
+    for (let padding = 2000; padding < 2100; padding++) {
+      const filled = Buffer.alloc(padding, "erl_evaerl_eva_eva");
+      expect(found(tuple(filled, fun("erl_eval"), Buffer.alloc(5000, 1)))).toBe(true);
+      expect(found(tuple(filled, fun("erl_evap"), filled))).toBe(false);
+      expect(found(tuple(fun("erl_eval"), filled))).toBe(true);
+      expect(found(tuple(filled, fun("erl_eval")))).toBe(true);
+    }
+  });
+
   it("is found in every form of its module's name", () => {
     const plain = Buffer.from(encode(fun("erl_eval")));
     const at = plain.indexOf("erl_eval") - 2;
