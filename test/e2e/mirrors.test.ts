@@ -220,6 +220,77 @@ describe("mirrors", () => {
     ).toBe(`{{once_200,${B1}},normal}`);
   });
 
+  it("the end of what is watched and linked under the bridge's name is told, though the mirror was never used", async () => {
+    const bridge = "'bridge@127.0.0.1'";
+    const routes = [{ from: "a", to: "b", name: "orders", nodes: ["b1@127.0.0.1"] }];
+    await start(25, 25, { mirrors: [], routes });
+    await near(
+      `process_flag(trap_exit, true), {P, _} = gen_server:call({orders, ${bridge}}, whoami), link(P), Self = self(),
+      spawn(fun() -> Self ! {answer, catch gen_server:call({orders, ${bridge}}, never, infinity)} end)`,
+    );
+    await until(() => clusters.bridge.status().relations >= 2, "link and call have gone across");
+    await clusters.bridge.reload({ routes, mirrors: [{ from: "a", to: "b" }] });
+    await mirrored(1);
+    await clusters.b.eval("exit(whereis(orders), kill)");
+    expect(await near("receive {'EXIT', P, R1} -> R1 after 5000 -> nothing end")).toBe("killed");
+    expect(await near("receive {answer, {'EXIT', {R2, _}}} -> R2 after 5000 -> nothing end")).toBe("killed");
+  });
+
+  it.each([
+    [25, 25],
+    [23, 27],
+  ] as const)(
+    "what a function made has the name of whoever was asked, and links of it hold: OTP %i, OTP %i",
+    async (otpA, otpB) => {
+      await start(otpA, otpB, {
+        mirrors: [{ from: "a", to: "b" }],
+        policy: [
+          { action: "allow", from: ["a"], to: ["b"], names: ["orders"] },
+          {
+            action: "allow",
+            from: ["a"],
+            to: ["b"],
+            rpc: ["timer:sleep/1"],
+            operations: ["spawn"],
+            nodes: ["b1@127.0.0.1"],
+          },
+          {
+            action: "allow",
+            from: ["a"],
+            to: ["b"],
+            pid: true,
+            operations: ["exit", "send", "monitor", "link"],
+          },
+        ],
+      });
+      // later processes of OTP 27 have numbers that OTP 23 cannot read
+      await clusters.b.eval("[spawn(fun() -> ok end) || _ <- lists:seq(1, 40000)], ok");
+      await near("process_flag(trap_exit, true)");
+      for (const [i, asked] of ["'bridge@127.0.0.1'", B1].entries()) {
+        const made = `spawn_link(${asked}, timer, sleep, [infinity])`;
+        expect(
+          await near(
+            `L${i} = ${made}, K${i} = ${made}, {P${i}, M${i}} = spawn_monitor(${asked}, timer, sleep, [infinity]),
+          [exit(X, stopped) || X <- [L${i}, P${i}]], {[node(X) || X <- [L${i}, K${i}, P${i}]],
+            receive {'EXIT', L${i}, R1${i}} -> R1${i} after 5000 -> nothing end,
+            receive {'DOWN', M${i}, process, P${i}, R2${i}} -> R2${i} after 5000 -> nothing end}`,
+          ),
+        ).toBe(`{[${asked},${asked},${asked}],stopped,stopped}`);
+        // the far side takes it for its own, by whatever name
+        await near(`${ORDERS} ! {made, K${i}}, unlink(K${i})`);
+      }
+      await until(
+        async () => (await clusters.b.eval("length(gen_server:call(orders, infos))")) === "2",
+        "the messages have come",
+      );
+      expect(
+        await clusters.b.eval("[is_process_alive(K) || {made, K} <- gen_server:call(orders, infos)]"),
+      ).toBe("[true,true]");
+      await until(() => clusters.bridge.status().relations === 0, "no relation is left");
+      for (const { connected } of clusters.bridge.status().clusters) expect(connected).toHaveLength(1);
+    },
+  );
+
   it("processes with numbers that OTP 23 cannot read are there, under the bridge's name", async () => {
     await start(23, 27);
     await clusters.b.eval("[spawn(fun() -> ok end) || _ <- lists:seq(1, 40000)], ok");

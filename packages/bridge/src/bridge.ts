@@ -273,15 +273,14 @@ export class Bridge implements AsyncDisposable {
     checkGroups(groups);
     for (const { from = [], to = [] } of policy) for (const id of [...from, ...to]) this.#known(id);
     try {
-      const made = new Policy({
+      return new Policy({
         rules: policy.map((rule) => this.#atFarNode(rule)),
         routes,
         groups,
+        mirrors,
         mode: policyMode,
         clock: this.#clock,
       });
-      for (const { from, to } of mirrors) made.join(from, to);
-      return made;
     } catch (error) {
       if (error instanceof TypeError) throw invalid(`A rule of the policy is wrong: ${error.message}`);
       throw error;

@@ -222,9 +222,9 @@ class RunningDaemon implements Daemon {
       this.#warnOfTrial();
       return true;
     } catch (error) {
-      if (!isIsthmusError(error)) throw error;
+      // whatever it is, what runs goes on, and can be stopped and told to read it again
       this.#logger.error(
-        { code: error.code, reason: error.message },
+        isIsthmusError(error) ? { code: error.code, reason: error.message } : { err: error },
         "the configuration is not taken over: it has problems",
       );
       return false;

@@ -2,6 +2,7 @@ import type { PgScope } from "@isthmus/core";
 import type { Clock, Logger } from "@isthmus/wire";
 import { bridgeError } from "../errors.ts";
 import type { GroupOptions } from "../options.ts";
+import { RESERVED_NAMES } from "../policy/reserved-names.ts";
 import type { ClusterRouter } from "../routing/cluster-router.ts";
 import type { RouterContext } from "../routing/context.ts";
 import { GroupEntry, type GroupStatus } from "./group-entry.ts";
@@ -102,9 +103,12 @@ export class GroupFederation {
  * @throws IsthmusError `BRIDGE_OPTIONS_INVALID`
  */
 export function checkGroups(groups: readonly GroupOptions[]): void {
-  for (const { from, to, groups: patterns, maxMembers = 0, maxMembersPerGroup = 0 } of groups) {
+  for (const { from, to, scope = "pg", groups: patterns, maxMembers = 0, maxMembersPerGroup = 0 } of groups) {
     if (from === to) throw invalid(`The groups of ${to} are in ${from} anyway: from and to must differ.`);
     if (patterns.length === 0) throw invalid(`The groups of ${to} in ${from} have no pattern.`);
+    // the bridge's nodes have processes of such names, and it would be found out too late
+    if (RESERVED_NAMES.has(scope))
+      throw invalid(`The groups of ${to} in ${from} have the scope ${scope}, which is a process of OTP.`);
     if (!(maxMembers >= 0 && maxMembersPerGroup >= 0))
       throw invalid(`The limits of the groups of ${to} in ${from} must be 0 or more.`);
   }

@@ -76,10 +76,10 @@ export function explain(config: Explained, text: string): Answer {
     rules: config.policy,
     routes: config.routes,
     groups: config.groups ?? [],
+    mirrors: config.mirrors ?? [],
     mode: config.policyMode,
     clock: systemClock,
   });
-  for (const one of config.mirrors ?? []) policy.join(one.from, one.to);
   const { allowed, rule, passed, decides } = policy.explain(question, operation);
   const routed = exported !== undefined || isThere(config, question);
   const carried = allowed && routed;
@@ -93,6 +93,8 @@ export function explain(config: Explained, text: string): Answer {
     const missing = subject === "group" ? "no entry of groups shows" : "no route exports";
     lines.push(`  but ${missing} ${target} to ${from}, and so it is not there`);
   }
+  if (carried && subject === "name" && exported === undefined)
+    lines.push(`  at mirrors of nodes of ${to}; the bridge itself does not have it`);
   if (carried && decides.maxBytes !== undefined) lines.push(`  up to ${decides.maxBytes} bytes`);
   if (carried && decides.rate !== undefined)
     lines.push(
@@ -100,7 +102,7 @@ export function explain(config: Explained, text: string): Answer {
     );
   if (carried && subject === "rpc")
     lines.push(
-      `  on ${decides.nodes?.join(", ") ?? "the bridge of the other site, whose rules decide further"}`,
+      `  on ${decides.nodes?.join(", ") ?? (isMirrored(config, question) ? "any node that is mirrored, asked of its mirror" : "the bridge of the other site, whose rules decide further")}`,
     );
   for (const { rule: other, why } of passed) lines.push(`  not ${other}: ${why}`);
   return { allowed: carried || trial, text: lines.join("\n") };
@@ -139,17 +141,28 @@ function exportedName(
 }
 
 /** Whether the configuration makes the target known to the sender at all. */
-function isThere(
-  { routes, mirrors = [], groups = [] }: Explained,
-  { from, to, subject, target }: Question,
-): boolean {
+function isThere(config: Explained, question: Question): boolean {
+  const { from, to, subject, target } = question;
   if (subject === "name")
-    return [...routes.filter(({ name }) => name === target), ...mirrors].some(
-      (one) => one.from === from && one.to === to,
+    return (
+      isMirrored(config, question) ||
+      config.routes.some((one) => one.name === target && one.from === from && one.to === to)
     );
   return (
     subject !== "group" ||
-    groups.some((one) => one.from === from && one.to === to && anyMatches(one.groups.map(pattern), target))
+    (config.groups ?? []).some(
+      (one) => one.from === from && one.to === to && anyMatches(one.groups.map(pattern), target),
+    )
+  );
+}
+
+/** Whether the node that is asked, if it is said which, may appear as a mirror: then all its names are there. */
+function isMirrored({ mirrors = [] }: Explained, { from, to, toNode }: Question): boolean {
+  return mirrors.some(
+    (one) =>
+      one.from === from &&
+      one.to === to &&
+      (toNode === undefined || anyMatches(one.nodes?.map(pattern), toNode)),
   );
 }
 

@@ -14,6 +14,14 @@ export interface RoutedName {
   readonly to: string;
   /** As `to` knows it. */
   readonly name: string;
+  /** Patterns of the names of the nodes that have it. @default any */
+  readonly nodes?: readonly string[];
+}
+
+/** Nodes of `to` that appear in `from`: what it allows. */
+export interface MirroredNodes {
+  readonly from: string;
+  readonly to: string;
 }
 
 /** Groups that a cluster is to see: what it allows. */
@@ -30,6 +38,8 @@ export interface PolicyOptions {
   readonly routes: readonly RoutedName[];
   /** @default none */
   readonly groups?: readonly SharedGroups[];
+  /** @default none */
+  readonly mirrors?: readonly MirroredNodes[];
   /** @default "enforce" */
   readonly mode?: PolicyMode;
   readonly clock: Clock;
@@ -89,17 +99,22 @@ export class Policy {
     this.mode = options.mode ?? "enforce";
     this.#clock = options.clock;
     const written = options.rules.map((rule, i) => new CompiledRule(rule.id ?? `policy[${i}]`, rule));
-    const { routes, groups = [] } = options;
-    const implied = routes.map(
-      ({ from, to, name }, i) =>
-        new CompiledRule(`routes[${i}]`, { action: "allow", from: [from], to: [to], names: [name] }),
-    );
+    const { routes, groups = [], mirrors = [] } = options;
+    const implied = routes.map(({ from, to, name, nodes }, i) => {
+      // at a mirror the sender names the node: that must be one of the route's
+      const mirrored = nodes !== undefined && mirrors.some((one) => one.from === from && one.to === to);
+      return new CompiledRule(`routes[${i}]`, {
+        action: "allow",
+        ...{ from: [from], to: [to], names: [name] },
+        ...(mirrored ? { toNodes: nodes } : {}),
+      });
+    });
     const shared = groups.map(
       ({ from, to, groups: patterns }, i) =>
         new CompiledRule(`groups[${i}]`, { action: "allow", from: [from], to: [to], groups: patterns }),
     );
     this.#rules = [...written, ...implied, ...shared];
-    for (const { from, to } of [...routes, ...groups]) this.join(from, to);
+    for (const { from, to } of [...routes, ...groups, ...mirrors]) this.join(from, to);
   }
 
   /** Lets the processes of two clusters address each other by pid, as a route does. */

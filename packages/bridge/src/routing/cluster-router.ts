@@ -308,9 +308,13 @@ export class ClusterRouter implements SignalRouter, Place {
       this.#deliveries.process(source, signal, to, own, lane, target);
     } else if (opens(signal.kind) || home.isConnecting(node)) {
       lane.to.flow.later(source, signal, lane, node, (copy, late, reason) => {
-        if (late === undefined) flow.answer(source, copy, to, reason);
-        else this.#deliveries.process(source, copy, to, own, lane, late);
+        if (late !== undefined) this.#deliveries.process(source, copy, to, own, lane, late);
+        else if (isOfRelation(copy.kind)) this.#deliveries.relation(source, copy, to as Pid, lane);
+        else flow.answer(source, copy, to, reason);
       });
+    } else if (isOfRelation(signal.kind)) {
+      // it may be of a link or monitor under the bridge's name, and the sender's mirror not be connected at all
+      this.#deliveries.relation(source, signal, to as Pid, lane);
     } else flow.answer(source, signal, to, NOCONNECTION);
   }
 
@@ -323,6 +327,17 @@ export class ClusterRouter implements SignalRouter, Place {
   spread(source: Connection, signal: Signal, targets: readonly Pid[], spread: Spread): void {
     spreadSignal(this.#parts, this.#deliveries, this.lane(spread.to), source, signal, targets, spread);
   }
+}
+
+/** Signals about a link or monitor that there is, whose connections are known. */
+function isOfRelation(kind: number): boolean {
+  return (
+    kind === SIGNAL.DEMONITOR ||
+    kind === SIGNAL.DOWN ||
+    kind === SIGNAL.UNLINK ||
+    kind === SIGNAL.UNLINK_ACK ||
+    kind === SIGNAL.EXIT
+  );
 }
 
 /** Signals that make a BEAM connect to the node they are for. */

@@ -182,14 +182,26 @@ export class Deliveries {
       case SIGNAL.MONITOR:
         this.monitors.monitor(source, signal, to, process, undefined, lane, target);
         return;
+      case SIGNAL.LINK:
+        this.links.link(source, signal, to, process, lane, target);
+        return;
+      case SIGNAL.GROUP_LEADER:
+        target.signals.groupLeader(lane.translator.pid(signal.groupLeader!), process);
+        flow.carried(source, target);
+        return;
+      default:
+        this.relation(source, signal, to, lane);
+    }
+  }
+
+  /** What is about a link or monitor that there is: where it goes was decided when that was made. */
+  relation(source: Connection, signal: Signal, to: Pid, lane: Lane): void {
+    switch (signal.kind) {
       case SIGNAL.DEMONITOR:
         this.monitors.demonitor(source, signal.ref!);
         return;
       case SIGNAL.DOWN:
         this.monitors.down(source, signal, lane);
-        return;
-      case SIGNAL.LINK:
-        this.links.link(source, signal, to, process, lane, target);
         return;
       case SIGNAL.UNLINK:
         this.links.unlink(source, signal, to);
@@ -200,12 +212,8 @@ export class Deliveries {
       case SIGNAL.EXIT:
         this.links.exit(source, signal, to, lane);
         return;
-      case SIGNAL.GROUP_LEADER:
-        target.signals.groupLeader(lane.translator.pid(signal.groupLeader!), process);
-        flow.carried(source, target);
-        return;
       default:
-        flow.counters.undeliverable++;
+        this.#parts.flow.counters.undeliverable++;
     }
   }
 

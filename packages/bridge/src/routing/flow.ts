@@ -2,7 +2,6 @@ import type { Connection } from "@isthmus/core";
 import { SIGNAL, type Signal, TermBody } from "@isthmus/core/channel";
 import { type Atom, atom, Pid, Reference } from "@isthmus/etf";
 import { IsthmusError, isIsthmusError } from "@isthmus/wire";
-import { OPERATION } from "../policy/operation.ts";
 import type { Lane, RouterContext } from "./context.ts";
 import { homeOf } from "./home.ts";
 import { monitorKey } from "./relations.ts";
@@ -107,14 +106,15 @@ export class Flow {
         return;
       }
       const { node: own } = lane.to;
-      // whoever waits for an answer is connected with the bridge, even if no mirror can reach it
-      const answers =
+      // a message may have any sender: what no mirror can bring, an answer above all, the bridge itself does. Of a call
+      // the caller has been told that there is no connection
+      const direct =
         connection === undefined &&
         home !== own &&
         copy.to !== undefined &&
         copy.kind === SIGNAL.SEND &&
-        beginningOf(copy, copy.to) === OPERATION.REPLY;
-      run(answers ? own.connection(node) : connection);
+        requestMonitor(copy, beginningOf(copy, copy.to)) === undefined;
+      run(direct ? own.connection(node) : connection);
     });
   }
 

@@ -102,11 +102,15 @@ export class Links {
     const key = linkKey(signal.from as Pid, to);
     const record = context.relations.get(source)?.links.get(key);
     if (record === undefined) return;
-    const asked = otherEnd(record, nearEnd(record, source, key));
+    const near = nearEnd(record, source, key);
+    const asked = otherEnd(record, near);
+    const id = asked.unlinking;
     // an acknowledgement of an unlink that was followed by a new link means nothing
-    if (asked.unlinking === undefined || asked.unlinking !== signal.unlinkId) return;
-    this.#forget(record);
-    acknowledge(asked, asked.unlinking);
+    if (id === undefined || id !== signal.unlinkId) return;
+    asked.unlinking = undefined;
+    // both may have asked at the same time: then the other acknowledgement is still to come
+    if (near.unlinking === undefined) this.#forget(record);
+    acknowledge(asked, id);
     flow.carried(source, asked.connection);
   }
 

@@ -246,16 +246,15 @@ export class RemoteCalls {
     const here = context.relations.get(source);
     const there = context.relations.get(target);
     if (call === undefined || here === undefined || there === undefined) return;
+    if (ref !== undefined && (isFull(here, context) || isFull(there, context))) {
+      source.signals.down(REX, from, ref, SYSTEM_LIMIT);
+      return;
+    }
     const leader = this.#groupLeader(lane, target, undefined);
     try {
       const sender = lane.translator.pid(from);
       // the caller watches the bridge: that it is told when the node is lost, the bridge watches for it
-      if (
-        ref !== undefined &&
-        !isFull(here, context) &&
-        !isFull(there, context) &&
-        !here.watching.has(monitorKey(ref))
-      ) {
+      if (ref !== undefined && !here.watching.has(monitorKey(ref))) {
         this.#host.deliveries.monitors.watch(source, from, ref, REX, REX, undefined, lane, target);
       }
       target.signals.sendName(sender, REX, new RexBody(call, signal, lane.body, leader, target));

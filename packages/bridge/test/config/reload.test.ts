@@ -121,6 +121,32 @@ describe("a running bridge", () => {
     expect(JSON.stringify(lines)).not.toMatch(/biscuit|cracker/);
   });
 
+  it("goes on, can be reloaded and stopped, whatever goes wrong in a reload", async () => {
+    const config = await (writeFileSync(file, BASE), loadConfig(file));
+    const wrong = new TypeError("a fault of the program");
+    const loads = [() => Promise.reject(wrong), () => Promise.resolve(config)];
+    const note = (fields: object, message: string): void => void lines.push({ ...fields, message });
+    daemon = await startDaemon(config, {
+      logger: { debug: () => undefined, info: note, warn: note, error: note },
+      load: () => loads.shift()!(),
+    });
+    expect(await daemon.reload()).toBe(false);
+    expect(lines.at(-1)).toMatchObject({ err: wrong });
+    expect(await daemon.reload()).toBe(true);
+    await daemon.stop();
+    expect(daemon.status().bridge).toBeUndefined();
+  });
+
+  it("keeps all as it is when a scope of groups is a process of OTP, which the bridge has itself", async () => {
+    const { reload, status } = bound(await start(BASE));
+    writeFileSync(
+      file,
+      `${BASE}routes:\n  - ${ROUTE}\ngroups: [{ from: shop, to: billing, groups: orders, scope: rex }]\n`,
+    );
+    expect(await reload()).toBe(false);
+    expect(status()).toMatchObject({ routes: [], groups: [] });
+  });
+
   it("names what needs a restart, and takes nothing over then", async () => {
     const { reload, status } = bound(await start(BASE));
     writeFileSync(

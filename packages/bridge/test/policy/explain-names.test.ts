@@ -32,6 +32,34 @@ describe("the explanation of a name", () => {
     expect(allowed("other", { policy, mirrors: MIRRORS })).toBe(false);
   });
 
+  it("with mirrors of some nodes, looks at the node that is asked", () => {
+    const policy = [{ id: "all", action: "allow" as const, names: ["carts"] }];
+    const mirrors = [{ from: "shop", to: "billing", nodes: ["b*@h"] }];
+    const of = (node: string) =>
+      explain({ ...CONFIG, policy, mirrors }, `shop -> billing/${node} call carts`);
+    expect(of("b2@h")).toMatchObject({ allowed: true, text: expect.stringContaining("at mirrors of nodes") });
+    expect(of("c1@h")).toMatchObject({
+      allowed: false,
+      text: expect.stringContaining("no route exports carts"),
+    });
+  });
+
+  it("with mirrors, a route allows its name on its own nodes only", () => {
+    const of = (node: string) =>
+      explain({ ...CONFIG, mirrors: MIRRORS }, `shop -> billing/${node} call orders`);
+    expect(of("b1@h")).toMatchObject({ allowed: true });
+    expect(of("b2@h")).toMatchObject({ allowed: false });
+  });
+
+  it("with mirrors, functions run on any of the nodes, unless the rule names some", () => {
+    const of = (more: object) => {
+      const policy = [{ action: "allow" as const, rpc: ["orders:lookup/1"], ...more }];
+      return explain({ ...CONFIG, policy, mirrors: MIRRORS }, "shop -> billing call orders:lookup/1");
+    };
+    expect(of({})).toMatchObject({ text: expect.stringContaining("on any node that is mirrored") });
+    expect(of({ nodes: ["b2@h"] })).toMatchObject({ text: expect.stringContaining("on b2@h") });
+  });
+
   it("with mirrors, lets pids pass as with a route", () => {
     expect(allowed("pid", { routes: [] })).toBe(false);
     expect(allowed("pid", { routes: [], mirrors: MIRRORS })).toBe(true);

@@ -60,6 +60,22 @@ describe("a policy without rules", () => {
   });
 });
 
+describe("a policy with mirrors", () => {
+  const routes = [{ from: "shop", to: "billing", name: "orders", nodes: ["billing1@*"] }];
+  const calls = (mirrors: readonly { from: string; to: string }[], node: string) =>
+    new Policy({ rules: [], routes, mirrors, clock: new FakeClock() })
+      .gate("shop", "billing")
+      .name(atom("orders"), SHOP1, atom(node))[OPERATIONS.indexOf("call")]!.allows;
+
+  it("allows the name of a route on the nodes of the route, and not on others that are mirrored", () => {
+    const mirrors = [{ from: "shop", to: "billing" }];
+    expect(calls(mirrors, "billing1@h")).toBe(true);
+    expect(calls(mirrors, "billing2@h")).toBe(false);
+    // without mirrors nobody but the bridge chooses
+    expect(calls([], "billing2@h")).toBe(true);
+  });
+});
+
 describe("rules", () => {
   it("decide in their order, before the routes", () => {
     const { name } = setUp([

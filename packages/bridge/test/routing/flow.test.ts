@@ -2,8 +2,9 @@ import type { Connection } from "@isthmus/core";
 import { SIGNAL, Signal } from "@isthmus/core/channel";
 import { atom, Pid, Reference, type Term, TermWriter, tuple } from "@isthmus/etf";
 import { describe, expect, it } from "vitest";
-import type { Lane, RouterContext } from "../../src/routing/context.ts";
+import type { Lane, RouterContext, RouterParts } from "../../src/routing/context.ts";
 import { Flow, NOCONNECTION, NOPROC } from "../../src/routing/flow.ts";
+import { Monitors } from "../../src/routing/monitors.ts";
 import { Relations } from "../../src/routing/relations.ts";
 
 const NODE = atom("b1@h");
@@ -38,17 +39,18 @@ function setUp(maxWaitingBytes = 1000) {
     to: { node: own, mirrors },
     translator: { identity: () => identity },
   } as unknown as Lane;
-  const flow = new Flow({
+  const context = {
     relations: new Map([[source, relations]]),
     limits: { maxWaitingBytes },
-  } as unknown as RouterContext);
+  } as unknown as RouterContext;
+  const flow = new Flow(context);
   const ran: unknown[][] = [];
   const later = (signal: Signal) =>
     flow.later(source, signal, lane, NODE, (copy, connection, reason) =>
       ran.push([copy.kind, connection, reason]),
     );
   const mirrored = () => mirrors.set(identity.node, mirror);
-  return { flow, relations, source, own, mirror, mirrored, ran, later };
+  return { context, relations, source, own, mirror, mirrored, ran, later };
 }
 
 const monitor = () =>
@@ -92,9 +94,9 @@ describe("signals that wait for a connection", () => {
   });
 
   it("nor when what the caller sent was refused, and it ends for that reason", () => {
-    const { own, ran, later, relations } = setUp();
+    const { own, ran, later, source, context } = setUp();
     later(monitor());
-    relations.endWaiting(REF, NOPROC);
+    new Monitors({ context } as unknown as RouterParts).giveUp(source, REF, NOPROC);
     own.up(TARGET);
     expect(ran).toEqual([[SIGNAL.MONITOR, undefined, NOPROC]]);
     later(monitor());
@@ -113,14 +115,16 @@ describe("signals that wait for a connection", () => {
     expect(ran).toEqual([[SIGNAL.MONITOR, other, NOCONNECTION]]);
   });
 
-  it("an answer goes over the bridge's own connection when the mirror gets none; a request does not", () => {
+  it("messages go over the bridge's own connection when the mirror gets none; calls do not", () => {
     const { own, mirror, mirrored, ran, later } = setUp();
     mirrored();
     own.connected = TARGET;
     later(message(tuple(REF, 42), CALLER));
+    later(message(atom("hello")));
     later(call(1));
     mirror.up(undefined);
     expect(ran.map(([kind, connection]) => [kind, connection])).toEqual([
+      [SIGNAL.SEND, TARGET],
       [SIGNAL.SEND, TARGET],
       [SIGNAL.SEND, undefined],
     ]);
