@@ -13,6 +13,7 @@ const REPORT = /^=((?!INFO|PROGRESS)[A-Z]+ REPORT)====.*===\n((?:(?!^(?:=[A-Z]+ 
 const LOSSES = [
   /^\*\* Node \S+ not responding \*\*\s+\*\* Removing \(timedout\) connection \*\*$/,
   /^'global' at node \S+ (requested disconnect from|disconnected) node \S+ in order to prevent overlapping partitions$/,
+  /^'global' at \S+ failed to connect to \S+$/,
   // the answer of a node that has hung to global's request for a lock, made on the connection before
   /^The global_name_server locker process received an unexpected message:\s+\{\{#Ref<[\d.]+>,'[^']+'\},(true|false)\}$/,
 ];

@@ -122,7 +122,8 @@ describe("a running bridge", () => {
   });
 
   it("goes on, can be reloaded and stopped, whatever goes wrong in a reload", async () => {
-    const config = await (writeFileSync(file, BASE), loadConfig(file));
+    writeFileSync(file, BASE);
+    const config = await loadConfig(file);
     const wrong = new TypeError("a fault of the program");
     const loads = [() => Promise.reject(wrong), () => Promise.resolve(config)];
     const note = (fields: object, message: string): void => void lines.push({ ...fields, message });
