@@ -12,10 +12,14 @@ export const BRIDGE_FLAGS: bigint = HIDDEN_PASS_THROUGH | FLAG.NATIVE_RECORDS | 
 /** The topology of the nodes that are listed, or that routes and rules lead to. */
 const LISTED = "hosts";
 
+/** The least there is. */
+const GATHER_MS = 1;
+
 /** Limits of the connections of a bridge: what is too long is answered, and does not end the connection. */
 export function messageLimits(maxMessageBytes: number): Partial<ConnectionLimits> {
   // a message that is taken must find room on the way out, whatever waits there
-  return { maxFrameBytes: maxMessageBytes, oversized: "skip", maxBacklogBytes: 2 * maxMessageBytes };
+  const maxBacklogBytes = 2 * maxMessageBytes;
+  return { maxFrameBytes: maxMessageBytes, oversized: "skip", maxBacklogBytes, gatherMs: GATHER_MS };
 }
 
 /** What all nodes of ours in a cluster have in common. */

@@ -31,6 +31,12 @@ export interface ConnectionLimits {
   readonly highWaterBytes: number;
   /** With more than this waiting to be sent, the connection is given up. @default 512 MiB */
   readonly maxBacklogBytes: number;
+  /**
+   * How long reading rests between chunks of a one-way stream of short messages, in milliseconds. A BEAM whose messages
+   * are read at once makes a system call for each; when they are left to gather it costs both sides less. Nothing rests
+   * while anything is sent back, or much has come at once. @default 0, never
+   */
+  readonly gatherMs?: number;
   /** Bounds of the terms in control messages. */
   readonly terms?: Partial<TermLimits>;
   readonly fragments?: Partial<FragmentLimits>;
@@ -46,6 +52,12 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
 /** Binaries from here on are not copied on their way out: then handing them over by themselves costs less. */
 const ATTACH_BYTES = 32 * 1024;
 const TICK = Buffer.alloc(4);
+/** As many chunks in a row, with nothing sent back, are a one-way stream. */
+const ONE_WAY_CHUNKS = 16;
+/** A chunk of this size has gathered enough by itself. */
+const FULL_BYTES = 16 * 1024;
+/** When no more than this has gathered, it is no stream. */
+const TRICKLE_BYTES = 512;
 
 /**
  * One distribution connection after its handshake: bytes to signals, signals to bytes. Everything that is sent in one
@@ -84,6 +96,9 @@ export class Connection {
   #wrote = false;
   #read = false;
   #silentRounds = 0;
+  /** Chunks in a row that came while nothing was sent back, and whether anything was since the last one. */
+  #oneWay = 0;
+  #answered = false;
 
   /** Takes over `stream` right after a handshake. Call {@link Connection.start} when the sink is ready. */
   constructor(stream: Duplex, outcome: HandshakeOutcome, sink: ConnectionSink, limits: ConnectionLimits) {
@@ -220,6 +235,7 @@ export class Connection {
   /** Hands over what was written, and of long messages as much as may wait in the stream. */
   #send(): void {
     const stream = this.#stream;
+    this.#answered = true;
     const { frames } = this.signals;
     if (frames.ready.length === 0 && !frames.pending && !this.#out.attached) {
       const bytes = this.#out.take();
@@ -266,6 +282,18 @@ export class Connection {
     } catch (error) {
       this.#fail(error);
     }
+    const { gatherMs = 0 } = this.#limits;
+    if (gatherMs > 0) this.#gather(chunk.length, gatherMs);
+  }
+
+  /** Lets a one-way stream gather for a moment. */
+  #gather(bytes: number, ms: number): void {
+    const rested = this.#oneWay >= ONE_WAY_CHUNKS;
+    this.#oneWay = this.#answered || (rested && bytes < TRICKLE_BYTES) ? 0 : this.#oneWay + 1;
+    this.#answered = false;
+    if (this.#oneWay < ONE_WAY_CHUNKS || bytes >= FULL_BYTES || this.closeReason !== undefined) return;
+    this.pause();
+    setTimeout(() => this.resume(), ms);
   }
 
   #signal(signal: Signal | undefined): void {
