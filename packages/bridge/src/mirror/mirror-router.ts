@@ -15,7 +15,7 @@ export class MirrorRouter implements SignalRouter {
   }
 
   route(connection: Connection, signal: Signal): boolean {
-    return this.#cluster.routeMirrored(connection, signal, this.#mirrored);
+    return this.#cluster.route(connection, signal, this.#mirrored);
   }
 
   up(connection: Connection): void {

@@ -25,9 +25,7 @@ const PART_AT = MODULE.indexOf(PART);
 export function hasEvaluatedFun(bytes: Buffer, start: number, end: number): boolean {
   if (end - start >= LONG_BYTES) return isInLong(bytes.subarray(start, end));
   for (let at = start + BEFORE_MODULE; at + LAST < end; at += STEP[bytes[at + LAST]!]!) {
-    let i = LAST;
-    while (i >= 0 && bytes[at + i] === MODULE[i]) i--;
-    if (i < 0 && isModuleOfFun(bytes, start, at)) return true;
+    if (isText(bytes, at) && isModuleOfFun(bytes, start, at)) return true;
   }
   return false;
 }
@@ -43,7 +41,8 @@ function isInLong(term: Buffer): boolean {
 }
 
 function isText(bytes: Buffer, at: number): boolean {
-  for (let i = 0; i < MODULE.length; i++) if (bytes[at + i] !== MODULE[i]) return false;
+  // from the end, which the search has just looked at
+  for (let i = LAST; i >= 0; i--) if (bytes[at + i] !== MODULE[i]) return false;
   return true;
 }
 

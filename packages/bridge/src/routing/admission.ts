@@ -197,9 +197,9 @@ export class Admission {
       return REFUSED;
     }
     if (
-      hasEvaluatedFun(signal.bytes, signal.bodyStart, signal.bodyEnd) &&
       this.#context.policy.mode === "enforce" &&
-      !lane.gate.pid(source.peer, node)[OPERATION.REPLY]!.funs
+      !lane.gate.pid(source.peer, node)[OPERATION.REPLY]!.funs &&
+      hasEvaluatedFun(signal.bytes, signal.bodyStart, signal.bodyEnd)
     ) {
       this.#context.refusals.record({
         ...this.described(source, OPERATION.REPLY, lane),

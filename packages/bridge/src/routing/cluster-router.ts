@@ -1,7 +1,6 @@
 import type { Connection, HiddenNode, Process, SignalRouter } from "@isthmus/core";
 import { RewrittenBody, SIGNAL, type Signal, targetOf } from "@isthmus/core/channel";
 import { Atom, atom, Pid, type Reference } from "@isthmus/etf";
-import { TakenMessages } from "../groups/taken-messages.ts";
 import { IdentityIndex } from "../translate/identity-index.ts";
 import { isLimit } from "../translate/not-carried.ts";
 import { type Place, Translator } from "../translate/translator.ts";
@@ -19,6 +18,7 @@ import { Relations } from "./relations.ts";
 import { type Mirrored, REX, RemoteCalls } from "./remote-calls.ts";
 import { addressing, operationOf, runsSomething } from "./signal-operation.ts";
 import { type Spread, spreadSignal } from "./spread.ts";
+import { TakenMessages } from "./taken-messages.ts";
 
 export { DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./context.ts";
 export type { RouterCounters } from "./flow.ts";
@@ -155,34 +155,28 @@ export class ClusterRouter implements SignalRouter, Place {
 
   // ---- SignalRouter
 
-  route(source: Connection, signal: Signal): boolean {
+  /** @param mirrored given for what came to a mirror */
+  route(source: Connection, signal: Signal, mirrored?: Mirrored): boolean {
     try {
       if (signal.missingBytes > 0 && this.#deliveries.tooLong(source, signal)) return true;
       const to = signal.to;
-      if (to instanceof Atom) return this.#routeName(source, signal, to);
-      if (to === undefined) return signal.kind === SIGNAL.SPAWN_REQUEST && this.#calls.route(source, signal);
-      if (to.node !== this.self) return false;
-      if (to.creation === this.creation) return this.#routeOwn(source, signal, to);
-      this.#routeStandin(source, signal, to);
-      return true;
-    } catch (error) {
-      return this.#dropped(error);
-    }
-  }
-
-  /** The same for what came to a mirror. */
-  routeMirrored(source: Connection, signal: Signal, mirrored: Mirrored): boolean {
-    try {
-      if (signal.missingBytes > 0 && this.#deliveries.tooLong(source, signal)) return true;
-      const to = signal.to;
-      if (to instanceof Atom) return this.#names.mirrored(source, signal, to, mirrored);
+      if (to instanceof Atom) {
+        return mirrored === undefined
+          ? this.#routeName(source, signal, to)
+          : this.#names.mirrored(source, signal, to, mirrored);
+      }
       if (to === undefined)
         return signal.kind === SIGNAL.SPAWN_REQUEST && this.#calls.route(source, signal, mirrored);
-      if (to.node !== mirrored.name) return false;
+      if (to.node !== (mirrored?.name ?? this.self)) return false;
+      // a mirror has no processes
+      if (mirrored === undefined && to.creation === this.creation) return this.#routeOwn(source, signal, to);
       this.#routeStandin(source, signal, to);
       return true;
     } catch (error) {
-      return this.#dropped(error);
+      // what has no answer, such as the end of a monitor that never was
+      if (!isLimit(error)) throw error;
+      this.counters.undeliverable++;
+      return true;
     }
   }
 
@@ -213,13 +207,6 @@ export class ClusterRouter implements SignalRouter, Place {
     const sources = [...held];
     held.clear();
     for (const source of sources) source.resume();
-  }
-
-  /** What has no answer, such as the end of a monitor that never was. */
-  #dropped(error: unknown): true {
-    if (!isLimit(error)) throw error;
-    this.counters.undeliverable++;
-    return true;
   }
 
   /** For a process of the bridge itself. Nobody else ends one. */

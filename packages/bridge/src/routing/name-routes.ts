@@ -1,4 +1,4 @@
-import type { Connection, HiddenNode } from "@isthmus/core";
+import type { Connection } from "@isthmus/core";
 import { SIGNAL, type Signal } from "@isthmus/core/channel";
 import { type Atom, atom, Pid } from "@isthmus/etf";
 import { ADDRESSED } from "../policy/operation.ts";
@@ -35,39 +35,20 @@ export class NameRoutes {
 
   /** To a name that a route exports. */
   exported(source: Connection, signal: Signal, exported: ExportedName): void {
-    const { flow, admission } = this.#parts;
     const caller = signal.from;
     if (!(caller instanceof Pid)) return;
     const { as, name, target } = exported;
     const lane = this.#lane(target);
-    const home = homeOf(lane, source, caller);
     if (signal.kind === SIGNAL.DEMONITOR) {
-      this.#demonitor(source, signal, lane, home, exported.choice.nodes);
+      this.#demonitor(source, signal, lane, exported.choice.nodes);
       return;
     }
     const node = exported.pick(caller);
     if (node === undefined) {
-      flow.answer(source, signal, as, NOCONNECTION);
+      this.#parts.flow.answer(source, signal, as, NOCONNECTION);
       return;
     }
-    const decisions = lane.gate.name(name, source.peer, node);
-    const operation = operationOf(signal, ADDRESSED.NAME);
-    if (!admission.signal(source, signal, lane, decisions, operation, as)) {
-      this.#deliveries.refused(source, signal, as, operation);
-      return;
-    }
-    const connection = home.connection(node);
-    if (connection !== undefined) {
-      this.#deliveries.name(source, signal, as, name, exported, lane, connection);
-      return;
-    }
-    // what is sent after the monitor must find the same node
-    if (signal.kind === SIGNAL.MONITOR) exported.hold(caller, node);
-    target.flow.later(source, signal, lane, node, (copy, late, reason) => {
-      if (copy.kind === SIGNAL.MONITOR) exported.release(caller);
-      if (late === undefined) flow.answer(source, copy, as, reason);
-      else this.#deliveries.name(source, copy, as, name, exported, lane, late);
-    });
+    this.#to(source, signal, as, name, exported, lane, node);
   }
 
   /**
@@ -76,37 +57,57 @@ export class NameRoutes {
    */
   mirrored(source: Connection, signal: Signal, name: Atom, mirrored: Mirrored): boolean {
     const { to, node } = mirrored;
-    const { flow, admission } = this.#parts;
     if (name === NET_KERNEL) {
-      if (runsSomething(signal)) admission.refuse(source, signal, name.text);
+      if (runsSomething(signal)) this.#parts.admission.refuse(source, signal, name.text);
       return false;
     }
     if (name === REX) return this.#calls.routeRex(source, signal, mirrored);
     const lane = this.#lane(to);
-    const home = homeOf(lane, source, signal.from);
     if (signal.kind === SIGNAL.DEMONITOR) {
-      this.#demonitor(source, signal, lane, home, [node]);
+      this.#demonitor(source, signal, lane, [node]);
       return true;
     }
-    const operation = operationOf(signal, ADDRESSED.NAME);
-    const decisions = lane.gate.name(name, source.peer, node);
-    if (!admission.signal(source, signal, lane, decisions, operation, name)) {
-      this.#deliveries.refused(source, signal, name, operation);
-      return true;
-    }
-    const target = home.connection(node);
-    if (target !== undefined) this.#deliveries.name(source, signal, name, name, undefined, lane, target);
-    else
-      to.flow.later(source, signal, lane, node, (copy, late, reason) => {
-        if (late === undefined) flow.answer(source, copy, name, reason);
-        else this.#deliveries.name(source, copy, name, name, undefined, lane, late);
-      });
+    this.#to(source, signal, name, name, undefined, lane, node);
     return true;
   }
 
-  #demonitor(source: Connection, signal: Signal, lane: Lane, home: HiddenNode, nodes: readonly Atom[]): void {
+  /** To `name` of `node`, which the sender knows as `shown`, if the rules let it pass, and once the node is connected. */
+  #to(
+    source: Connection,
+    signal: Signal,
+    shown: Atom,
+    name: Atom,
+    by: ExportedName | undefined,
+    lane: Lane,
+    node: Atom,
+  ): void {
+    const { flow, admission } = this.#parts;
+    const decisions = lane.gate.name(name, source.peer, node);
+    const operation = operationOf(signal, ADDRESSED.NAME);
+    if (!admission.signal(source, signal, lane, decisions, operation, shown)) {
+      this.#deliveries.refused(source, signal, shown, operation);
+      return;
+    }
+    const caller = signal.from;
+    const connection = homeOf(lane, source, caller).connection(node);
+    if (connection !== undefined) {
+      this.#deliveries.name(source, signal, shown, name, by, lane, connection);
+      return;
+    }
+    // what is sent after the monitor must find the same node
+    const held = signal.kind === SIGNAL.MONITOR && caller instanceof Pid ? caller : undefined;
+    if (held !== undefined) by?.hold(held, node);
+    lane.to.flow.later(source, signal, lane, node, (copy, late, reason) => {
+      if (held !== undefined) by?.release(held);
+      if (late === undefined) flow.answer(source, copy, shown, reason);
+      else this.#deliveries.name(source, copy, shown, name, by, lane, late);
+    });
+  }
+
+  #demonitor(source: Connection, signal: Signal, lane: Lane, nodes: readonly Atom[]): void {
     const { monitors } = this.#deliveries;
     if (monitors.demonitor(source, signal.ref!)) return;
+    const home = homeOf(lane, source, signal.from);
     for (const node of nodes) {
       if (!home.isConnecting(node)) continue;
       // the monitor itself still waits; this must come after it

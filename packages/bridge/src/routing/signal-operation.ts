@@ -73,37 +73,24 @@ export function answeredAlias(signal: Signal): Reference | undefined {
   return tag.tail instanceof Reference ? tag.tail : undefined;
 }
 
+/** Requests that somebody waits for. */
+const AWAITED: readonly number[] = [OPERATION.IO, OPERATION.CALL, OPERATION.SYSTEM, OPERATION.SPAWN];
+
 /** The monitor that whoever has sent a request waits with, if it can be seen. */
 export function requestMonitor(signal: Signal, operation: number | undefined): Reference | undefined {
-  if (operation === undefined || operation === COMPRESSED) return undefined;
-  // a tag is small
-  const reader = new TermReader({ maxElements: 16, maxDepth: 4 });
-  reader.reset(signal.bytes, signal.bodyStart, signal.bodyEnd, signal.atomRefs);
-  try {
-    const io = operation === OPERATION.IO;
-    if (
-      !io &&
-      operation !== OPERATION.CALL &&
-      operation !== OPERATION.SYSTEM &&
-      operation !== OPERATION.SPAWN
-    )
-      return undefined;
+  if (operation === undefined || !AWAITED.includes(operation)) return undefined;
+  return attempt(() => {
+    const reader = smallReader(signal, signal.bodyStart);
     reader.tupleHeader();
     reader.skip();
-    if (io) {
+    if (operation === OPERATION.IO) {
       reader.skip();
       const as = reader.term();
       return as instanceof Reference ? as : undefined;
     }
     const from = reader.term();
-    const tag = from instanceof Tuple ? from.elements[1] : undefined;
-    if (tag instanceof Reference) return tag;
-    return tag instanceof ImproperList && tag.tail instanceof Reference ? tag.tail : undefined;
-  } catch (error) {
-    // it was refused already, whatever it is
-    if (isIsthmusError(error)) return undefined;
-    throw error;
-  }
+    return from instanceof Tuple ? referenceOf(from.elements[1]) : undefined;
+  });
 }
 
 /**
@@ -114,9 +101,7 @@ export function answeredMonitor(signal: Signal): Reference | undefined {
   if (signal.to instanceof Reference) return signal.to;
   const first = openTuple(signal.bytes, signal.bodyStart, signal.bodyEnd);
   if (first < 0 || openedSize() !== 2) return undefined;
-  const tag = smallTerm(signal, first);
-  if (tag instanceof Reference) return tag;
-  return tag instanceof ImproperList && tag.tail instanceof Reference ? tag.tail : undefined;
+  return referenceOf(smallTerm(signal, first));
 }
 
 /** What a message asks for of which only the beginning is there. */
@@ -130,14 +115,29 @@ export function beginningOf(signal: Signal, to: Pid | Reference | Atom): number 
   }
 }
 
+/** The reference in a tag of a call: itself, or behind `alias`. */
+function referenceOf(tag: Term | undefined): Reference | undefined {
+  if (tag instanceof Reference) return tag;
+  return tag instanceof ImproperList && tag.tail instanceof Reference ? tag.tail : undefined;
+}
+
 /** The term at `at` of a body, if it is as small as a tag; undefined for anything else. */
-function smallTerm({ bytes, bodyEnd, atomRefs }: Signal, at: number): Term | undefined {
+function smallTerm(signal: Signal, at: number): Term | undefined {
+  return attempt(() => smallReader(signal, at).term());
+}
+
+/** Reads what stands at `at` of a body and is not larger than a tag. */
+function smallReader({ bytes, bodyEnd, atomRefs }: Signal, at: number): TermReader {
   const reader = new TermReader({ maxElements: 16, maxDepth: 4 });
   reader.reset(bytes, at, bodyEnd, atomRefs);
+  return reader;
+}
+
+/** What `read` finds; undefined for something else. When that is malformed, it is found out where it is carried. */
+function attempt<T>(read: () => T): T | undefined {
   try {
-    return reader.term();
+    return read();
   } catch (error) {
-    // something else; when it is malformed, that is found out where it is carried
     if (isIsthmusError(error)) return undefined;
     throw error;
   }

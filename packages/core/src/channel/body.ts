@@ -25,22 +25,18 @@ export interface Recipient {
   readonly peer: Atom;
   /** What both ends support. */
   readonly flags: bigint;
+  /** What {@link targetOf} has found out: every message asks for it. */
+  target?: TermTarget | undefined;
 }
-
-const targets = new WeakMap<Recipient, TermTarget>();
 
 /** What the node at the other end of a connection can decode. */
 export function targetOf(recipient: Recipient): TermTarget {
-  const known = targets.get(recipient);
-  if (known !== undefined) return known;
-  const { peer, flags } = recipient;
-  const target = {
-    node: peer,
-    wide: (flags & FLAG.V4_NC) !== 0n,
-    records: (flags & FLAG.NATIVE_RECORDS) !== 0n,
+  recipient.target ??= {
+    node: recipient.peer,
+    wide: (recipient.flags & FLAG.V4_NC) !== 0n,
+    records: (recipient.flags & FLAG.NATIVE_RECORDS) !== 0n,
   };
-  targets.set(recipient, target);
-  return target;
+  return recipient.target;
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { FLAG, type HandshakeOutcome } from "@isthmus/dist-handshake";
 import { type Atom, atom, type TermLimits, TermWriter } from "@isthmus/etf";
+import type { TermTarget } from "@isthmus/etf/raw";
 import { FrameSplitter, IsthmusError, isIsthmusError } from "@isthmus/wire";
 import type { FragmentLimits } from "../channel/fragments.ts";
 import { FrameReader, usesDistHeader } from "../channel/frame-reader.ts";
@@ -70,6 +71,8 @@ export class Connection {
   readonly peerCreation: number;
   /** What both ends support. */
   readonly flags: bigint;
+  /** See `targetOf` of `@isthmus/core/channel`. */
+  target: TermTarget | undefined;
   /** Whether the peer is itself a hidden node. (A connection with us is a hidden one in any case, unless we publish.) */
   readonly hidden: boolean;
   /** Whether both ends are bridges: then the peer's pids have other creations than {@link Connection.peerCreation}, too. */

@@ -2,7 +2,7 @@ import type { Connection } from "@isthmus/core";
 import { SIGNAL, Signal } from "@isthmus/core/channel";
 import { atom, Pid } from "@isthmus/etf";
 import { expect, it } from "vitest";
-import { TakenMessages } from "../../src/groups/taken-messages.ts";
+import { TakenMessages } from "../../src/routing/taken-messages.ts";
 
 const SOURCE = {} as Connection;
 const pid = (id: number, serial = 0): Pid => new Pid(atom("bridge@h"), id, serial, 7);
