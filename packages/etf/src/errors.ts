@@ -21,7 +21,7 @@ import { IsthmusError, type IsthmusErrorOptions } from "@isthmus/wire";
  * | `ETF_UNEXPECTED_TERM` | another kind of term stands where a certain kind was asked for | handle it, or refuse the message |
  * | `ETF_NUMBER_UNSAFE` | a whole `number` beyond 2^53 is neither a certain integer nor surely meant as a float | pass a `bigint`, or `new Float(value)` |
  * | `ETF_UNREPRESENTABLE` | the value has no form in Erlang (`NaN`, `null`, plain objects), or a field of it is out of range | use the constructors, or `fromJs` |
- * | `ETF_SIZE_LIMIT` | a part is longer than its length field can say | split it |
+ * | `ETF_SIZE_LIMIT` | a part is longer than its length field can say; or a stream had to hold back more than `maxHeldBytes` | split it; raise the limit if such terms are expected |
  * | `ETF_TEXT_INVALID` | text for `parseTerm` is not a literal of the chosen syntax | the message tells the line and column |
  * | `ETF_CONVERSION` | `toJs`, `fromJs` or the erlang_js adapter has no form for a value | choose another option, or use terms |
  */

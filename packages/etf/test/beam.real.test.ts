@@ -12,7 +12,7 @@ import {
   type Tuple,
   tuple,
 } from "@isthmus/etf";
-import { type Identity, rewriteTerm } from "@isthmus/etf/raw";
+import { type Identity, rewriteTerm, TermStream } from "@isthmus/etf/raw";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { generator } from "./fuzz.ts";
@@ -76,6 +76,30 @@ describe.each(releases)("OTP %i (0: the one in PATH)", (wanted) => {
       expect(terms.length).toBeGreaterThan(sample.length / 2);
       const bytes = translated(writer, terms, bridge);
       expect(equals(decode(await beam.again(bytes)), decode(bytes))).toBe(true);
+    }
+  });
+
+  it("reads what a stream makes of pieces", async () => {
+    const bridge = { node: atom("bridge@127.0.0.1"), creation: 4711 };
+    const random = generator(release);
+    const writer = new TermWriter();
+    for (const sample of batches(arbitrary(), 10, 50)) {
+      const terms = sample.filter(
+        (term) => codeOf(() => decode(translated(writer, term, bridge))) === undefined,
+      );
+      const bytes = encode(terms);
+      const stream = new TermStream({ identity: () => bridge });
+      writer.u8(131);
+      let complete = false;
+      for (let at = 1; at < bytes.length; ) {
+        const end = Math.min(bytes.length, at + 1 + random(2 ** random(12)));
+        complete = stream.push(bytes, at, end, writer);
+        at = end;
+      }
+      expect(complete).toBe(true);
+      const copy = writer.take();
+      expect(copy).toEqual(translated(writer, terms, bridge));
+      expect(equals(decode(await beam.again(copy)), decode(copy))).toBe(true);
     }
   });
 

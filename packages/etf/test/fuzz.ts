@@ -44,7 +44,8 @@ export function fuzz(count: number, seed: number): { readonly accepted: number; 
   return { accepted: seen.accepted - before.accepted, refused: seen.refused - before.refused };
 }
 
-function input(random: (below: number) => number): Buffer {
+/** One such term. */
+export function input(random: (below: number) => number): Buffer {
   switch (random(8)) {
     case 0:
       return truncated(pick(random), random);

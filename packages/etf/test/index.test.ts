@@ -38,6 +38,7 @@ it("exports what it promises", () => {
     "tuple",
   ]);
   expect(Object.keys(raw).sort()).toEqual([
+    "TermStream",
     "atomFromUtf8",
     "internWeakly",
     "isDecodable",

@@ -8,6 +8,7 @@ export { IsthmusError, type IsthmusErrorOptions, isIsthmusError } from "./errors
 export {
   FrameSplitter,
   type FrameSplitterOptions,
+  type LongFrames,
   OVERSIZED_HEAD_BYTES,
   type PieceTaker,
 } from "./frame-splitter.ts";

@@ -252,3 +252,75 @@ describe("FrameSplitter with frames that are too long", () => {
     splitter.push(frame(4, short));
   });
 });
+
+describe("frames that are long, and not too long", () => {
+  const short = Buffer.from([10, 11]);
+  const BYTES = 100_000;
+  const long = Buffer.alloc(BYTES, 7);
+
+  /** What a splitter says of `stream` when it comes in chunks of `size` bytes. */
+  function split(stream: Buffer, size: number, takes: boolean, hold = false): string[] {
+    const seen: string[] = [];
+    let taken = 0;
+    const splitter: FrameSplitter = new FrameSplitter({
+      lengthBytes: 4,
+      maxFrameBytes: 1_000_000,
+      onFrame: (bytes, start, end) => seen.push(`frame ${bytes[start]} ${end - start}`),
+      long: {
+        bytes: OVERSIZED_HEAD_BYTES,
+        begin: (head, length) => {
+          seen.push(`head ${head.length} of ${length}`);
+          taken = head.length;
+          if (!takes) return undefined;
+          return (bytes, start, end, left) => {
+            taken += end - start;
+            if (taken + left !== length || !bytes.subarray(start, end).every((byte) => byte === 7))
+              seen.push("something else");
+            if (left > 0) return;
+            seen.push(`all ${taken}`);
+            if (hold) splitter.suspend();
+          };
+        },
+      },
+    });
+    for (let at = 0; at < stream.length; at += size) {
+      let rest: Buffer | undefined = Buffer.from(stream.subarray(at, at + size));
+      while (rest !== undefined) {
+        rest = splitter.push(rest);
+        if (rest !== undefined) seen.push("held");
+      }
+    }
+    expect(splitter.buffered).toBe(0);
+    return seen;
+  }
+
+  const stream = Buffer.concat([frame(4, short), frame(4, long), frame(4, short), frame(4, long)]);
+  const head = `head ${OVERSIZED_HEAD_BYTES} of ${BYTES}`;
+
+  it.each([1, 999, 65_536])("are given to whoever takes the rest, from chunks of %i bytes", (size) => {
+    const all = [`frame 10 ${short.length}`, head, `all ${BYTES}`];
+    expect(split(stream, size, true)).toEqual([...all, ...all]);
+  });
+
+  it.each([1, 999, 65_536])("are gathered when nobody does, from chunks of %i bytes", (size) => {
+    const all = [`frame 10 ${short.length}`, head, `frame 7 ${BYTES}`];
+    expect(split(stream, size, false)).toEqual([...all, ...all]);
+  });
+
+  it("are frames as any other when all of one is there", () => {
+    expect(split(stream, stream.length, true)).toEqual([
+      `frame 10 ${short.length}`,
+      `frame 7 ${BYTES}`,
+      `frame 10 ${short.length}`,
+      `frame 7 ${BYTES}`,
+    ]);
+  });
+
+  it("hold up what comes behind when they are told to", () => {
+    const seen = split(stream, 70_000, true, true);
+    const at = seen.indexOf("held");
+    expect(seen[at - 1]).toBe(`all ${BYTES}`);
+    expect(seen[at + 1]).toBe(`frame 10 ${short.length}`);
+    expect(seen.filter((one) => one === "held")).toHaveLength(2);
+  });
+});

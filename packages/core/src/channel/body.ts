@@ -1,5 +1,5 @@
 import { FLAG } from "@isthmus/dist-handshake";
-import type { Atom, Term, TermWriter } from "@isthmus/etf";
+import { type Atom, DEFAULT_TERM_LIMITS, type Term, type TermLimits, type TermWriter } from "@isthmus/etf";
 import { type IdentityTranslator, rewriteTerm, type TermTarget } from "@isthmus/etf/raw";
 import type { BodySource } from "./frame-writer.ts";
 import type { Signal } from "./signal.ts";
@@ -40,6 +40,17 @@ export function targetOf(recipient: Recipient): TermTarget {
 }
 
 /**
+ * Of a term that is copied nothing is made, so what has come is bound enough for everything but its depth, each level of
+ * which takes some bytes of ours.
+ */
+export const CARRIED_LIMITS: TermLimits = {
+  ...DEFAULT_TERM_LIMITS,
+  maxDepth: 1_000_000,
+  maxElements: Number.MAX_SAFE_INTEGER,
+  maxBignumBytes: Number.MAX_SAFE_INTEGER,
+};
+
+/**
  * A body that is copied from received bytes, with every process identifier translated on the way. What the recipient
  * cannot decode is not written: `ETF_UNREPRESENTABLE`.
  */
@@ -66,7 +77,7 @@ export class RewrittenBody implements BodySource {
   }
 
   /** One term that starts at `start` in the bytes of `signal`. */
-  range(signal: Signal, start: number, end: number, to: Recipient): this {
+  range(signal: Pick<Signal, "bytes" | "atomRefs">, start: number, end: number, to: Recipient): this {
     this.#bytes = signal.bytes;
     this.#start = start;
     this.#end = end;
@@ -83,7 +94,7 @@ export class RewrittenBody implements BodySource {
       out,
       this.#translator,
       this.#atomRefs,
-      undefined,
+      CARRIED_LIMITS,
       this.#target,
     );
   }

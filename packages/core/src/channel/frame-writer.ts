@@ -10,6 +10,12 @@ import { usesDistHeader } from "./frame-reader.ts";
 export interface BodySource {
   /** Appends exactly one term, without a version byte. Whatever it throws leaves no trace in the output. */
   writeTo(out: TermWriter): void;
+  /**
+   * Given when `writeTo` appends only the beginning of a term: the number of fragments that it will have, 2 or more. The
+   * others follow with {@link FrameWriter.fragment}, and before the last of them nothing else may be written. Needs a
+   * connection with `FRAGMENTS`.
+   */
+  readonly fragments?: number;
 }
 
 /** A BEAM cuts longer messages, too, and no shorter ones. */
@@ -67,6 +73,10 @@ export class FrameWriter {
   #from: Pid | undefined;
   /** What the frame being written must not overtake. */
   #after: Sequence | undefined;
+  /** Fragments that the frame being written will have, when they come by themselves; 0 otherwise. */
+  #announced = 0;
+  /** Such a message, while it is not complete. */
+  #open: Sequence | undefined;
 
   /**
    * @param flags what both ends support
@@ -97,6 +107,7 @@ export class FrameWriter {
   begin(op: number, arity: number, from: Pid | undefined): void {
     const out = this.out;
     this.#bodyAt = -1;
+    this.#announced = 0;
     this.#from = from;
     if (this.#sequences.size > 0) this.#keepOrder(from);
     const mark = out.mark();
@@ -127,6 +138,7 @@ export class FrameWriter {
   body(body: BodySource): void {
     if (this.#header === undefined) this.out.u8(VERSION);
     this.#bodyAt = this.out.mark();
+    this.#announced = body.fragments ?? 0;
     body.writeTo(this.out);
   }
 
@@ -150,6 +162,12 @@ export class FrameWriter {
     out.atomReferences = undefined;
     const terms = this.#mark + FRAME_START + this.#room;
     const length = out.mark() - terms;
+    if (this.#announced > 0) {
+      this.flush();
+      this.#open = this.#first(this.#detach(terms, length), length, this.#announced);
+      this.#written();
+      return;
+    }
     const after = this.#after;
     const cut = this.#fragments && this.#bodyAt >= 0 && length > FRAGMENT_BYTES && this.#from !== undefined;
     if (after !== undefined) {
@@ -163,6 +181,22 @@ export class FrameWriter {
     }
     if (cut) this.#begin(this.#detach(terms, this.#bodyAt - terms), senderKey(this.#from as Pid));
     else this.#close(header, length);
+    this.#written();
+  }
+
+  /**
+   * Sends the next fragment of a message that was announced with {@link BodySource.fragments}.
+   * @param out has what goes into it, and is emptied; not the writer of this connection, which is sent as it is
+   */
+  fragment(out: TermWriter): void {
+    const sequence = this.#open;
+    if (sequence === undefined) return;
+    const { terms } = sequence;
+    out.takeParts(terms);
+    for (const part of terms) sequence.bytes += part.length;
+    this.#pendingBytes += sequence.bytes;
+    this.#fragment(NEXT_FRAGMENT, sequence, EMPTY, sequence.bytes);
+    if (sequence.left === 0) this.#open = undefined;
     this.#written();
   }
 
@@ -220,18 +254,23 @@ export class FrameWriter {
   }
 
   /** Sends the first fragment of a long message; the others follow (PROTOCOL 4.4). */
-  #begin({ terms, bytes, control }: Frame, sender: string): void {
-    const header = this.#header as DistHeaderWriter;
+  #begin(frame: Frame, sender: string): void {
+    const { bytes, control } = frame;
     // the control tuple must be whole in the first fragment
     const first = Math.min(bytes, Math.max(FRAGMENT_BYTES, control));
-    const left = 1 + Math.ceil((bytes - first) / FRAGMENT_BYTES);
+    this.#sequences.set(sender, this.#first(frame, first, 1 + Math.ceil((bytes - first) / FRAGMENT_BYTES)));
+  }
+
+  /** Sends a fragment with the first `length` bytes of a message that has `count` of them. */
+  #first({ terms, bytes }: Frame, length: number, count: number): Sequence {
+    const header = this.#header as DistHeaderWriter;
     const start = Buffer.allocUnsafe(header.size);
     header.write(start, 0);
     this.#sequence = BigInt.asUintN(64, this.#sequence + 1n) || 1n;
-    const sequence: Sequence = { id: this.#sequence, terms, bytes, left, behind: [] };
+    const sequence: Sequence = { id: this.#sequence, terms, bytes, left: count, behind: [] };
     this.#pendingBytes += bytes;
-    this.#fragment(FIRST_FRAGMENT, sequence, start, first);
-    this.#sequences.set(sender, sequence);
+    this.#fragment(FIRST_FRAGMENT, sequence, start, length);
+    return sequence;
   }
 
   #fragment(kind: number, sequence: Sequence, header: Buffer, bytes: number): void {

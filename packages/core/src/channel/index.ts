@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 
-export { type Recipient, RewrittenBody, TermBody, targetOf } from "./body.ts";
+export { CARRIED_LIMITS, type Recipient, RewrittenBody, TermBody, targetOf } from "./body.ts";
 export { DistHeaderReader } from "./dist-header-reader.ts";
 export { DistHeaderWriter } from "./dist-header-writer.ts";
 export { DEFAULT_FRAGMENT_LIMITS, type FragmentLimits, Fragments } from "./fragments.ts";

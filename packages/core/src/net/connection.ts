@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { FLAG, type HandshakeOutcome } from "@isthmus/dist-handshake";
 import { type Atom, atom, type TermLimits, TermWriter } from "@isthmus/etf";
 import type { TermTarget } from "@isthmus/etf/raw";
-import { FrameSplitter, IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { FrameSplitter, IsthmusError, isIsthmusError, type PieceTaker } from "@isthmus/wire";
 import type { FragmentLimits } from "../channel/fragments.ts";
 import { FrameReader, usesDistHeader } from "../channel/frame-reader.ts";
 import type { Signal } from "../channel/signal.ts";
@@ -13,6 +13,8 @@ import { coreError } from "../errors.ts";
 export interface ConnectionSink {
   /** One signal; `signal` holds during the call only. */
   signal(connection: Connection, signal: Signal): void;
+  /** The beginning of a signal that is longer than {@link ConnectionLimits.longFrameBytes}; see `SignalRouter.long`. */
+  long?(connection: Connection, signal: Signal): PieceTaker["next"] | undefined;
   /** What was written is gone, after {@link Connection.blocked} was true. */
   writable(connection: Connection): void;
   /** Called once. Nothing comes after it. */
@@ -28,6 +30,11 @@ export interface ConnectionLimits {
    * beginning ({@link Signal.missingBytes}) and the rest is skipped. @default "close"
    */
   readonly oversized?: "close" | "skip";
+  /**
+   * Longer frames, in pass-through framing, are offered to the router when their beginning is there (`SignalRouter.long`).
+   * At least 64 KiB. @default none are
+   */
+  readonly longFrameBytes?: number;
   /** With more than this waiting to be sent, the connection says it is `blocked`. @default 1 MiB */
   readonly highWaterBytes: number;
   /** With more than this waiting to be sent, the connection is given up. @default 512 MiB */
@@ -95,6 +102,8 @@ export class Connection {
   readonly #out: TermWriter;
   readonly #flush: () => void;
   #flushing = false;
+  /** Nothing may be sent any more. */
+  #ended = false;
   #pauses = 0;
   #wrote = false;
   #read = false;
@@ -116,12 +125,18 @@ export class Connection {
     this.#sink = sink;
     this.#limits = limits;
     this.#reader = new FrameReader(this.peer, outcome.flags, limits);
+    const passThrough = !usesDistHeader(outcome.flags);
+    const { longFrameBytes } = limits;
     this.#splitter = new FrameSplitter({
       lengthBytes: 4,
       maxFrameBytes: limits.maxFrameBytes,
       onOversized:
-        limits.oversized === "skip" && !usesDistHeader(outcome.flags)
+        limits.oversized === "skip" && passThrough
           ? (head, length) => this.#signal(this.#reader.readHead(head, length))
+          : undefined,
+      long:
+        longFrameBytes !== undefined && passThrough
+          ? { bytes: longFrameBytes, begin: (head, length) => this.#long(head, length) }
           : undefined,
       onFrame: (bytes, start, end) => {
         if (start < end) this.#signal(this.#reader.read(bytes, start, end)); // otherwise a tick
@@ -191,7 +206,7 @@ export class Connection {
    * that many rounds.
    */
   tick(intensity: number): void {
-    if (!this.#wrote && this.backlog === 0) this.#stream.write(TICK);
+    if (!this.#wrote && !this.#ended && this.backlog === 0) this.#stream.write(TICK);
     this.#wrote = false;
     // while we do not read, silence says nothing about the peer
     this.#silentRounds = this.#read || this.#pauses > 0 ? 0 : this.#silentRounds + 1;
@@ -207,6 +222,18 @@ export class Connection {
         ),
       );
     }
+  }
+
+  /**
+   * Sends what waits, and says that nothing more comes: nothing may be sent afterwards. The peer closes the connection
+   * when it has read all of it.
+   */
+  end(): void {
+    if (this.closeReason !== undefined || this.#ended) return;
+    this.signals.frames.flush();
+    this.#send();
+    this.#ended = true;
+    this.#stream.end();
   }
 
   /** Sends what waits, then closes. Only the first call has an effect. */
@@ -281,7 +308,8 @@ export class Connection {
   #receive(chunk: Buffer): void {
     this.#read = true;
     try {
-      this.#splitter.push(chunk);
+      const rest = this.#splitter.push(chunk);
+      if (rest !== undefined && rest.length > 0) this.#stream.unshift(rest);
     } catch (error) {
       this.#fail(error);
     }
@@ -301,6 +329,25 @@ export class Connection {
 
   #signal(signal: Signal | undefined): void {
     if (signal !== undefined) this.#sink.signal(this, signal);
+  }
+
+  #long(head: Buffer, length: number): PieceTaker["next"] | undefined {
+    let signal: Signal;
+    try {
+      signal = this.#reader.readHead(head, length);
+    } catch (error) {
+      // a control message that is as long as that
+      if (isIsthmusError(error) && error.code === "ETF_TRUNCATED") return undefined;
+      throw error;
+    }
+    const next = this.#sink.long?.(this, signal);
+    if (next === undefined) return undefined;
+    return (bytes, start, end, left) => {
+      if (this.closeReason !== undefined) return;
+      next(bytes, start, end, left);
+      // whoever waits for its arrival must not be overtaken by what came in the same chunk
+      if (left === 0 && this.#pauses > 0) this.#splitter.suspend();
+    };
   }
 
   #fail(error: unknown): void {

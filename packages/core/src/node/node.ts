@@ -157,6 +157,7 @@ export class HiddenNode implements AsyncDisposable {
               if (!router.route(connection, signal) && signal.missingBytes === 0)
                 this.processes.signal(connection, signal);
             },
+      onLong: (connection, signal) => router?.long?.(connection, signal),
       onWritable: (connection) => {
         router?.writable(connection);
         this.#wakeSenders(connection);

@@ -1,6 +1,6 @@
 import type { Cookie, TlsSide } from "@isthmus/dist-handshake";
 import type { NodeResolver } from "@isthmus/epmd-client";
-import type { Clock, IsthmusError, Logger } from "@isthmus/wire";
+import type { Clock, IsthmusError, Logger, PieceTaker } from "@isthmus/wire";
 import type { Signal } from "../channel/signal.ts";
 import type { Connection, ConnectionLimits } from "../net/connection.ts";
 import type { ProcessTableOptions } from "../process/table.ts";
@@ -20,6 +20,13 @@ export interface NodeTls {
 export interface SignalRouter {
   /** @returns true when the signal was dealt with; false leaves it to the node's own processes */
   route(connection: Connection, signal: Signal): boolean;
+  /**
+   * The beginning of a signal is there that is longer than `ConnectionLimits.longFrameBytes`: `signal` has
+   * {@link Signal.missingBytes}, and its body is not whole.
+   * @returns who takes the rest, piece by piece, with how much is `left` after each; what it throws closes the connection,
+   * and after `down` nothing more comes. Undefined to have it gathered for `route`, as without this method
+   */
+  long?(connection: Connection, signal: Signal): PieceTaker["next"] | undefined;
   /** A connection is up; nothing has been received on it. */
   up(connection: Connection): void;
   /** A connection is gone; nothing more is sent or received on it. */

@@ -11,7 +11,7 @@ import {
 } from "@isthmus/dist-handshake";
 import { type Atom, atom } from "@isthmus/etf";
 import { internWeakly } from "@isthmus/etf/raw";
-import { IsthmusError, isIsthmusError, type Logger, type Timer } from "@isthmus/wire";
+import { IsthmusError, isIsthmusError, type Logger, type PieceTaker, type Timer } from "@isthmus/wire";
 import type { Signal } from "../channel/signal.ts";
 import { coreError } from "../errors.ts";
 import { Connection, type ConnectionLimits, type ConnectionSink } from "../net/connection.ts";
@@ -33,6 +33,7 @@ export interface PeersOptions extends DialOptions {
   readonly onUp: (connection: Connection) => void;
   readonly onDown: (connection: Connection, reason: IsthmusError) => void;
   readonly onSignal: (connection: Connection, signal: Signal) => void;
+  readonly onLong: Required<ConnectionSink>["long"];
   readonly onWritable: (connection: Connection) => void;
 }
 
@@ -204,6 +205,10 @@ export class Peers implements ConnectionSink {
 
   signal(connection: Connection, signal: Signal): void {
     this.#options.onSignal(connection, signal);
+  }
+
+  long(connection: Connection, signal: Signal): PieceTaker["next"] | undefined {
+    return this.#options.onLong(connection, signal);
   }
 
   writable(connection: Connection): void {

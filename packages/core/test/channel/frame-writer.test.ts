@@ -206,3 +206,31 @@ it("pass-through frames have neither cache nor fragments", () => {
   expect(frame[4]).toBe(112);
   expect(decode(frame.subarray(frame.length - 5))).toBe(atom("ok"));
 });
+
+describe("a message whose fragments come by themselves", () => {
+  it("has as many as it was announced with, and they have what was written", () => {
+    const { signals, frames, sent } = channel(FLAG.FRAGMENTS | FLAG.SEND_SENDER);
+    const bytes = Buffer.alloc(300_000, 5);
+    const whole = new TermWriter();
+    whole.term(tuple(1, bytes));
+    const encoded = whole.take();
+    signals.send(pid(1), to, {
+      fragments: 4,
+      writeTo: (into) => into.copy(encoded, 0, 10),
+    });
+    expect(sent()).toEqual([]);
+    const next = new TermWriter({ attachBytes: 1000 });
+    for (const [from, end] of [
+      [10, 200_000],
+      [200_000, 200_000],
+      [200_000, encoded.length],
+    ]) {
+      next.copy(encoded, from as number, end as number);
+      frames.fragment(next);
+    }
+    expect(sent()).toEqual([{ from: 1, message: tuple(1, brief(bytes)) }]);
+    // and the next one is a message as any other
+    signals.send(pid(1), to, body(7));
+    expect(sent()).toEqual([{ from: 1, message: 7 }]);
+  });
+});

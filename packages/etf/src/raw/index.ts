@@ -9,3 +9,4 @@ export type { IdentifierTranslator, Identity, IdentityTranslator } from "./ident
 export { rewriteTerm } from "./rewrite.ts";
 export { skipTerm } from "./skip.ts";
 export { isDecodable, isNarrow, type TermTarget } from "./target.ts";
+export { TermStream, type TermStreamOptions } from "./term-stream.ts";

@@ -72,6 +72,8 @@ export class TermScanner {
   #sharedCreation = 0;
   #meeting = false;
   #copiesOnly = false;
+  /** How many elements the terms may still have. */
+  #budget = 0;
   // frames, pooled
   readonly #left: number[] = [];
   readonly #kinds: number[] = [];
@@ -100,27 +102,67 @@ export class TermScanner {
     translator: IdentityTranslator | undefined,
     target?: TermTarget,
   ): number {
+    this.begin(atomRefs, translator, target);
     this.#bytes = bytes;
     this.#end = end;
-    this.#atomRefs = atomRefs ?? NO_ATOMS;
     this.#writer = writer;
+    if (at < end && bytes[at] === 80) {
+      const inflated = inflateTerm(bytes, at + 1, end, this.#limits.maxInflatedBytes);
+      this.#bytes = inflated.bytes;
+      this.#end = inflated.bytes.length;
+      if (inflated.bytes[0] === 80) throw unknownTag(80, at + 1);
+      if (this.#terms(0, 1, 0) !== this.#end) {
+        throw manyTermsCompressed(at + 1);
+      }
+      return inflated.end;
+    }
+    return this.#terms(at, 1, 0);
+  }
+
+  /** Begins a walk: of one term in one piece, or in parts, with {@link walkOn}, {@link open} and {@link checkKeys}. */
+  begin(
+    atomRefs: readonly Atom[] | undefined,
+    translator: IdentityTranslator | undefined,
+    target: TermTarget | undefined,
+  ): void {
+    this.#atomRefs = atomRefs ?? NO_ATOMS;
     this.#translator = translator;
     this.#target = target;
     this.#lastNode = undefined;
     this.#lastIdentity = null;
     this.#sharedNode = undefined;
     this.#meeting = false;
-    if (at < end && bytes[at] === 80) {
-      const inflated = inflateTerm(bytes, at + 1, end, this.#limits.maxInflatedBytes);
-      this.#bytes = inflated.bytes;
-      this.#end = inflated.bytes.length;
-      if (inflated.bytes[0] === 80) throw unknownTag(80, at + 1);
-      if (this.#term(0) !== this.#end) {
-        throw manyTermsCompressed(at + 1);
-      }
-      return inflated.end;
-    }
-    return this.#term(at);
+    this.#budget = this.#limits.maxElements;
+  }
+
+  /**
+   * Walks over `count` terms, parts of the one that the walk began with, and copies them.
+   * @param open how many containers stand around them
+   * @returns where the last one ends
+   */
+  walkOn(bytes: Buffer, at: number, end: number, count: number, open: number, writer: TermWriter): number {
+    this.#bytes = bytes;
+    this.#end = end;
+    this.#writer = writer;
+    return this.#terms(at, count, open);
+  }
+
+  /** Goes into a container of `count` elements at `at`, whose head the caller copies: as {@link walkOn} refuses it. */
+  open(count: number, open: number, at: number): void {
+    if (count > this.#budget) throw tooMany(this.#limits, at);
+    if (open >= this.#limits.maxDepth) throw tooDeep(this.#limits, at);
+    this.#budget -= count;
+  }
+
+  /** Refuses a map that the caller went into, and whose keys start at `keys` in `bytes[0, end)`, when keys repeat. */
+  checkKeys(bytes: Buffer, end: number, keys: readonly number[], writer: TermWriter): void {
+    this.#bytes = bytes;
+    this.#end = end;
+    this.#writer = writer;
+    this.#decodedKeys.clear();
+    this.#keys.length = 0;
+    for (const key of keys) this.#keys.push(key);
+    this.#checkKeys(0, end);
   }
 
   /** Lets go of what the last walk was given. */
@@ -136,15 +178,15 @@ export class TermScanner {
     this.#decoder.reset(NO_BYTES, 0, 0);
   }
 
-  #term(at: number): number {
+  /** Walks over `left` terms, which stand in `open` containers. */
+  #terms(at: number, left: number, open: number): number {
     const bytes = this.#bytes;
     const end = this.#end;
     const writer = this.#writer;
-    const maxDepth = this.#limits.maxDepth;
-    let budget = this.#limits.maxElements;
+    const maxDepth = this.#limits.maxDepth - open;
+    let budget = this.#budget;
     let depth = 0;
     let kind = PLAIN;
-    let left = 1;
     // a key that is a container is decoded, which checks the maps within it; those deeper than this are not checked again
     let checkedDepth = Number.MAX_SAFE_INTEGER;
     this.#keys.length = 0;
@@ -369,18 +411,13 @@ export class TermScanner {
         }
         if (depth === 0) {
           if (writer !== undefined) this.#flush(at);
+          this.#budget = budget;
           return at;
         }
         depth--;
         const remembered = this.#marks[depth] as number;
         if (kind === MAP) {
-          if (this.#keys.length - remembered > 1 && this.#keysRepeat(remembered)) {
-            throw duplicateKey(at);
-          }
-          if (this.#meeting && this.#translatedKeysRepeat(remembered)) {
-            if (this.#target === undefined) throw duplicateKey(at);
-            throw undecodable("a map with two names of one process as keys", this.#target, at);
-          }
+          if (this.#keys.length - remembered > 1) this.#checkKeys(remembered, at);
           this.#keys.length = remembered;
         } else if (kind === FUN) {
           this.#patch(remembered, at);
@@ -755,6 +792,15 @@ export class TermScanner {
     const decoder = this.#decoder;
     decoder.reset(this.#bytes, at, this.#end, this.#atomRefs);
     this.#decodedKeys.set(this.#keys.length - 1, decoder.term());
+  }
+
+  /** Refuses the map that ends at `at` when its keys, which start at `#keys[from...]`, repeat or become the same. */
+  #checkKeys(from: number, at: number): void {
+    if (this.#keysRepeat(from)) throw duplicateKey(at);
+    if (this.#meeting && this.#translatedKeysRepeat(from)) {
+      if (this.#target === undefined) throw duplicateKey(at);
+      throw undecodable("a map with two names of one process as keys", this.#target, at);
+    }
   }
 
   /** Whether keys that start at `#keys[from...]` become the same. All of the map has been checked. */
