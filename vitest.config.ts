@@ -12,7 +12,13 @@ export default defineConfig({
     projects: [
       {
         ...shared,
-        test: { name: "unit", include: ["packages/*/test/**/*.test.ts"], exclude: ["**/*.real.test.ts"] },
+        test: {
+          name: "unit",
+          include: ["packages/*/test/**/*.test.ts"],
+          exclude: ["**/*.real.test.ts"],
+          // they are fast; a machine may be busy
+          testTimeout: 30_000,
+        },
       },
       {
         ...shared,

@@ -4,11 +4,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { startBridge } from "@isthmus/bridge";
+import { webSocket } from "@isthmus/bridge/trunk";
 import { startEpmdServer } from "@isthmus/epmd-client";
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3);
 const MESSAGES = Number(process.env.MESSAGES ?? 200_000);
+const WHAT = (process.env.WHAT ?? "oneway,call,calls,large").split(",");
 const HOST = "127.0.0.1";
+const SECRET = "only for this measurement";
 const self = fileURLToPath(import.meta.url);
 
 const SINK = `spawn(fun() -> register(sink, self()), io:format("ready~n"), (fun Loop(N) -> receive
@@ -28,80 +31,91 @@ Ways = #{
 spawn(fun() -> io:format("ready~n"), (fun Next() -> [What, Way] = string:lexemes(io:get_line(""), " \\n"),
   io:format("~b~n", [(maps:get(What, Ways))(list_to_atom(Way))]), Next() end)() end).`;
 
-if (process.argv[2] === undefined) await measure();
-else await bridge(process.argv[2]);
-
-/** One bridge with both clusters, or that of one site. */
-async function bridge(role) {
-  const { A_EPMD, B_EPMD, TRUNK_PORT } = process.env;
-  const own = (id, port) => ({
-    ...{ node: `${role}@${HOST}`, cookie: `cookie_${id}`, hosts: [`${id}@${HOST}`] },
-    ...{ listen: { host: HOST }, epmd: { host: HOST, port: Number(port) } },
-  });
-  const secret = "only for this measurement";
-  const port = Number(TRUNK_PORT ?? 0);
-  const sink = { from: "a", to: "b", name: "sink" };
-  const at = { nodes: [`b@${HOST}`] };
-  const options = {
-    direct: { clusters: { a: own("a", A_EPMD), b: own("b", B_EPMD) }, routes: [{ ...sink, ...at }] },
-    south: {
-      clusters: { a: { site: "north" }, b: own("b", B_EPMD) },
-      routes: [{ ...sink, ...at }],
-      trunk: { site: "south", listen: { host: HOST, port }, sites: { north: { secret } } },
-    },
+/** The bridges: one with both clusters, or one at each of two sites. The BEAM calls "direct" or "north". */
+const BRIDGES = {
+  direct: () => ({ clusters: { a: own("a", "direct"), b: own("b", "direct") }, routes: [toSink(true)] }),
+  north: () => ({
+    clusters: { a: own("a", "north"), b: { site: "south" } },
+    routes: [toSink(false)],
     trunk: {
-      clusters: { a: own("a", A_EPMD), b: { site: "south" } },
-      routes: [sink],
-      trunk: { site: "north", sites: { south: { secret, open: [await way(port)] } } },
+      site: "north",
+      sites: { south: { secret: SECRET, open: [webSocket({ url: `ws://${HOST}:${port()}/trunk` })] } },
     },
-  };
-  const started = await startBridge(options[role]);
+  }),
+  south: () => ({
+    clusters: { a: { site: "north" }, b: own("b", "south") },
+    routes: [toSink(true)],
+    trunk: {
+      site: "south",
+      listen: { host: HOST, port: port() },
+      sites: { north: { secret: SECRET } },
+    },
+  }),
+};
+
+const [role] = process.argv.slice(2);
+if (role === undefined) await measure();
+else await bridge(BRIDGES[role]());
+
+/** A cluster that this process is in; its epmd's port is in the environment. */
+function own(id, name) {
+  const epmd = { host: HOST, port: Number(process.env[`EPMD_${id}`]) };
+  const hosts = [`${id}@${HOST}`];
+  return { node: `${name}@${HOST}`, cookie: `cookie_${id}`, hosts, listen: { host: HOST }, epmd };
+}
+
+/** What cluster a may use of b; which node it is, says who is in b. */
+function toSink(inB) {
+  return { from: "a", to: "b", name: "sink", ...(inB ? { nodes: [`b@${HOST}`] } : {}) };
+}
+
+function port() {
+  return Number(process.env.TRUNK_PORT);
+}
+
+async function bridge(options) {
+  const started = await startBridge(options);
   const ready = () => started.status().clusters.every(({ connected }) => connected.length > 0);
   while (!ready()) await new Promise((resolve) => setTimeout(resolve, 50));
   process.on("message", () => process.send(process.cpuUsage()));
   process.send("up");
 }
 
-async function way(port) {
-  const { webSocket } = await import("@isthmus/bridge/trunk");
-  return webSocket({ url: `ws://${HOST}:${port}/trunk` });
-}
-
 async function measure() {
   const children = [];
-  const epmds = [
-    await startEpmdServer({ host: HOST, port: 0 }),
-    await startEpmdServer({ host: HOST, port: 0 }),
-  ];
-  const port = 20_000 + (process.pid % 20_000);
-  const env = { A_EPMD: epmds[0].port, B_EPMD: epmds[1].port, TRUNK_PORT: port };
+  const epmds = {
+    a: await startEpmdServer({ host: HOST, port: 0 }),
+    b: await startEpmdServer({ host: HOST, port: 0 }),
+  };
+  const env = {
+    EPMD_a: epmds.a.port,
+    EPMD_b: epmds.b.port,
+    TRUNK_PORT: 20_000 + (process.pid % 20_000),
+  };
   try {
-    const b = await beam("b", epmds[1].port, SINK);
-    const a = await beam("a", epmds[0].port, SOURCE);
+    await beam("b", SINK);
+    const source = await beam("a", SOURCE);
     // south waits for north to be connected, and the other way round
-    const [direct, south, north] = await Promise.all(["direct", "south", "trunk"].map(start));
-    const ways = { direct: [direct], trunk: [south, north] };
-    void b;
-    for (const what of ["oneway", "call", "calls", "large"]) {
-      const rates = { direct: [], trunk: [] };
-      const cpu = { direct: 0, trunk: 0 };
+    const [direct, south, north] = await Promise.all(["direct", "south", "north"].map(start));
+    const ways = { direct: [direct], north: [south, north] };
+    for (const what of WHAT) {
+      const rates = { direct: [], north: [] };
+      const cpu = { direct: 0, north: 0 };
       for (let round = 0; round < ROUNDS; round++) {
         for (const [name, processes] of Object.entries(ways)) {
           const before = await cpuMs(processes);
-          a.stdin.write(`${what} ${name}@${HOST}\n`);
-          rates[name].push(Number(String((await once(a.stdout, "data"))[0])));
+          source.stdin.write(`${what} ${name}@${HOST}\n`);
+          rates[name].push(Number(String((await once(source.stdout, "data"))[0])));
           cpu[name] += (await cpuMs(processes)) - before;
         }
       }
-      const [one, other] = [median(rates.direct), median(rates.trunk)];
-      const factor = (cpu.trunk / cpu.direct).toFixed(1);
-      console.log(
-        `${what}: direct ${one}/s, trunk ${other}/s: ${(other / one).toFixed(2)}, with ${factor} times the CPU`,
-      );
+      const [one, other] = [median(rates.direct), median(rates.north)];
+      const [ratio, factor] = [(other / one).toFixed(2), (cpu.north / cpu.direct).toFixed(1)];
+      console.log(`${what}: direct ${one}/s, trunk ${other}/s: ${ratio}, with ${factor} times the CPU`);
     }
   } finally {
     for (const child of children) child.kill("SIGKILL");
-    for (const epmd of epmds) await epmd.close();
+    for (const epmd of Object.values(epmds)) await epmd.close();
   }
 
   async function start(role) {
@@ -113,21 +127,18 @@ async function measure() {
     return child;
   }
 
-  async function beam(id, epmdPort, code) {
-    const names = [
-      "-noshell",
-      "-name",
-      `${id}@${HOST}`,
-      "-setcookie",
-      `cookie_${id}`,
-      "-start_epmd",
-      "false",
-    ];
-    const loopback = ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"];
-    const child = spawn(process.env.ERL ?? "erl", [...names, ...loopback, "-eval", code], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: { ...process.env, ERL_EPMD_PORT: String(epmdPort) },
-    });
+  async function beam(id, code) {
+    const child = spawn(
+      process.env.ERL ?? "erl",
+      [
+        ...["-noshell", "-name", `${id}@${HOST}`, "-setcookie", `cookie_${id}`, "-start_epmd", "false"],
+        ...["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-eval", code],
+      ],
+      {
+        stdio: ["pipe", "pipe", "inherit"],
+        env: { ...process.env, ERL_EPMD_PORT: String(epmds[id].port) },
+      },
+    );
     children.push(child);
     await once(child.stdout, "data");
     return child;

@@ -1,3 +1,4 @@
+import { nodeHooks } from "@isthmus/bridge";
 import { type HiddenNode, startNode } from "@isthmus/core";
 import { epmdResolver, type NodeResolver } from "@isthmus/epmd-client";
 import { startTopology, type TopologyEvent } from "@isthmus/strategies";
@@ -7,7 +8,6 @@ import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
 import { type Knot, startKnot } from "../support/knot.ts";
 import { eachOtp, type OtpRelease } from "../support/peers.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 // Real nodes of one basename at addresses of their own, a real name server that knows them, and our node, which
 // knows nothing but the server and the name.

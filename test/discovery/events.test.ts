@@ -1,12 +1,11 @@
+import { nodeHooks, serveClusterEvents } from "@isthmus/bridge";
 import { type HiddenNode, startNode } from "@isthmus/core";
 import { atom, type Term, tuple } from "@isthmus/etf";
 import { type Cluster, epmd, startCluster } from "@isthmus/strategies";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { serveClusterEvents } from "../../packages/bridge/src/discovery/cluster-events.ts";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
 import { eachOtp } from "../support/peers.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 let mapper: Epmd;
 let ends: (() => unknown)[] = [];

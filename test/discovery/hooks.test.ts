@@ -1,3 +1,4 @@
+import { nodeHooks } from "@isthmus/bridge";
 import { type HiddenNode, startNode } from "@isthmus/core";
 import { atom } from "@isthmus/etf";
 import {
@@ -13,7 +14,6 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
 import { eachOtp, type OtpRelease } from "../support/peers.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 let mapper: Epmd;
 let ends: (() => unknown)[] = [];

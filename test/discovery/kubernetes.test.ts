@@ -1,3 +1,4 @@
+import { nodeHooks } from "@isthmus/bridge";
 import { startNode } from "@isthmus/core";
 import { epmdResolver, type NodeResolver } from "@isthmus/epmd-client";
 import { startTopology, type TopologyEvent } from "@isthmus/strategies";
@@ -7,7 +8,6 @@ import { slice } from "../../packages/strategies/test/kubernetes/objects.ts";
 import { until, workbench } from "../../packages/strategies/test/kubernetes/workbench.ts";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { startEpmd } from "../support/epmd.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 const bench = workbench();
 const COOKIE = "biscuit";

@@ -3,8 +3,8 @@
 import { startNode } from "@isthmus/core";
 import { loadStrategy, startTopology } from "@isthmus/strategies";
 import { silentLogger, systemClock } from "@isthmus/wire";
+import { nodeHooks } from "../../packages/bridge/src/discovery/node-hooks.ts";
 import type { MemberOptions } from "./member.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 const { name, strategy: strategyName, options, cookie } = JSON.parse(process.argv[2]!) as MemberOptions;
 const strategy = (await loadStrategy(strategyName)).from(options);

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
+import { nodeHooks } from "@isthmus/bridge";
 import { type HiddenNode, startNode } from "@isthmus/core";
 import { staticResolver } from "@isthmus/epmd-client";
 import {
@@ -13,7 +14,6 @@ import {
 import { type Clock, systemClock } from "@isthmus/wire";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OwnedProcess } from "../support/owned-process.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 const MANY = 1000;
 const CHURN = 100;

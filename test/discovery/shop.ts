@@ -1,10 +1,10 @@
+import { nodeHooks } from "@isthmus/bridge";
 import { type HiddenNode, startNode } from "@isthmus/core";
 import { epmdResolver, type NodeResolver } from "@isthmus/epmd-client";
 import { type Strategy, startTopology, type Topology, type TopologyEvent } from "@isthmus/strategies";
 import { expect } from "vitest";
 import { type Beam, startBeam } from "../support/beam.ts";
 import { type Epmd, startEpmd } from "../support/epmd.ts";
-import { nodeHooks } from "./node-hooks.ts";
 
 const COOKIE = "shop_cookie";
 const patiently = { timeout: 30_000, interval: 20 };

@@ -200,6 +200,27 @@ describe("mirrors", () => {
     ).toBe("true");
   });
 
+  it("messages stay in order also when a reload adds the mirror of who sends them", async () => {
+    const routes = [{ from: "b", to: "a", name: "collector", nodes: ["a1@127.0.0.1"] }];
+    clusters = await startTwoClusters({ otpA: 25, otpB: 25, routes });
+    await near("register(collector, self())");
+    await clusters.b.eval(`Part = binary:copy(<<1>>, 100000), spawn(fun() ->
+      [{collector, 'bridge@127.0.0.1'} ! {I, Part} || I <- lists:seq(1, 600)] end)`);
+    await until(
+      () => clusters.bridge.status().clusters.some(({ carried }) => carried > 50),
+      "some have gone the old way",
+    );
+    await clusters.bridge.reload({ routes, mirrors: [{ from: "a", to: "b" }] });
+    await mirrored(1);
+    expect(
+      await near(
+        "[receive {I, _} -> I after 10000 -> missing end || _ <- lists:seq(1, 600)] =:= lists:seq(1, 600)",
+      ),
+    ).toBe("true");
+    // some have gone over the mirror's connection
+    expect(await near("nodes(hidden) -- ['bridge@127.0.0.1']")).toBe(`[${B1}]`);
+  });
+
   it("an answer comes before the end of who gave it, also when it was asked by the name of a route", async () => {
     const bridge = "'bridge@127.0.0.1'";
     await start(25, 25);

@@ -59,6 +59,7 @@ const config = (tls: string): string => `clusters:
 routes:
   - { from: shop, to: billing, name: orders, node: billing1@127.0.0.1 }
   - { from: billing, to: shop, name: orders, node: shop1@127.0.0.1 }
+limits: { long_message_bytes: 2000000 }
 admin: { listen: { port: 0 } }
 `;
 const files = ({ folder }: Certificates): string =>
@@ -79,6 +80,9 @@ describe("a cluster over TLS", () => {
     expect(
       await secure.eval(`gen_server:call({orders, 'bridge@127.0.0.1'}, {echo, ${big}}) =:= ${big}`),
     ).toBe("true");
+    // and goes on while it comes, both ways
+    expect(await bridge.metric('isthmus_cluster_streamed_total{cluster="shop"}')).toBe(1);
+    expect(await bridge.metric('isthmus_cluster_streamed_total{cluster="billing"}')).toBe(1);
     bridge.signal("SIGTERM");
     expect(await bridge.ended).toBe(0);
   });

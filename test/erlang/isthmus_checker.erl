@@ -6,7 +6,7 @@
 %%   lost        messages that did not arrive though the sender's monitor of the receiver said nothing
 %%   duplicated  messages, replies, DOWNs and exit signals that came twice, or came though nobody waited for them any more
 %%   reordered   messages that came after later ones of the same sender
-%%   hung        waits for a reply, DOWN, exit signal or acknowledgement that took longer than ?HUNG
+%%   hung        waits for a reply, DOWN, nodedown, exit signal or acknowledgement that took longer than ?HUNG
 %%   implausible reasons of DOWNs, exits and failed calls which a BEAM would not give
 %%   corrupt     messages and replies that are not what was sent
 %%   impostors   pids that have become another process
@@ -69,11 +69,12 @@ serve(Socket, Kept) ->
 
 %% {start, [{Name, Bridge}], #{interval => Ms, burst => N, big_every => N}}: begins the load. With
 %% groups => {Own, Near, Far} also by groups of pg: the sink is in {checker, Own} and in Near, the sinks of the peers are
-%% in {checker, Name}, and Far is the group of all of them, as one process.
+%% in {checker, Name}, and Far is the group of all of them, as one process. With nodes => true the nodes of the peers,
+%% which are mirrors then, are watched, too.
 request({start, Peers, Options}, Kept) ->
     join(Options),
     Clients = [{Peer, Scenario} || Peer <- Peers, Scenario <- scenarios(Options)],
-    ets:insert(?PROGRESS, [{{Name, Scenario, Index}, 0} || {{Name, _}, {Scenario, Index}} <- Clients]),
+    ets:insert(?PROGRESS, [{{Peer, Scenario, Index}, 0} || {Peer, {Scenario, Index}} <- Clients]),
     [client(Peer, Scenario, Options) || {Peer, Scenario} <- Clients],
     {[], Kept};
 %% Makes so many processes, that those made after them have larger numbers.
@@ -93,6 +94,9 @@ request(wrong, Kept) ->
         One <- ets:take(?COUNTERS, Key)],
     _ = ets:take(?COUNTERS, notes),
     {Counters ++ [Note || {Number, _} <- ets:tab2list(?NOTES), Note <- ets:take(?NOTES, Number)], Kept};
+%% What each worker that runs waits for.
+request(waiting, Kept) ->
+    {[{Pid, {Of, process_info(Pid, [monitors, links, messages])}} || {{worker, Pid}, Of} <- workers()], Kept};
 %% Every client ends once it knows what became of its last step.
 request(quiesce, Kept) ->
     ets:insert(?COUNTERS, {running, 0}),
@@ -113,9 +117,12 @@ request({flood, Peer, Count, Size}, Kept) ->
     {[], Kept}.
 
 report() ->
-    Workers = ets:match(?PROGRESS, {{worker, '$1'}, '_'}),
-    [{workers, length(Workers)}, {memory, erlang:memory(total)}, {processes, erlang:system_info(process_count)}
+    [{workers, length(workers())}, {memory, erlang:memory(total)}, {processes, erlang:system_info(process_count)}
         | ets:tab2list(?COUNTERS)].
+
+%% Those that run: one that is linked may have ended with the other side.
+workers() ->
+    [Worker || {{worker, Pid}, _} = Worker <- ets:tab2list(?PROGRESS), is_process_alive(Pid)].
 
 json(Pairs) ->
     ["{", lists:join(",", [[string(Key), ":", value(Value)] || {Key, Value} <- Pairs]), "}"].
@@ -229,7 +236,7 @@ intact({Binary, Crc}) ->
 %% ---- workers: processes that clients watch, link to, and tell to end
 
 worker(Kind, Client, From) ->
-    ets:insert(?PROGRESS, {{worker, self()}, 0}),
+    ets:insert(?PROGRESS, {{worker, self()}, {Kind, Client}}),
     Monitor = erlang:monitor(process, Client),
     Reason = worker(Kind, Monitor, Client, From),
     ets:delete(?PROGRESS, {worker, self()}),
@@ -263,14 +270,15 @@ scenarios(Options) ->
         {send_to_name, 2}, {send_to_pid, 2}, {call, 2}, {call_pid, 1}, {call_late, 2},
         {monitor, 1}, {demonitor, 1}, {link, 1}, {unlink, 1}, {linked, 1}, {kept, 1}
     ],
-    Groups = [{send_to_member, 1}, {send_to_group, 1}],
-    All = case Options of #{groups := _} -> Always ++ Groups; _ -> Always end,
+    Groups = [One || is_map_key(groups, Options), One <- [{send_to_member, 1}, {send_to_group, 1}]],
+    Nodes = [{watch_node, 1} || is_map_key(nodes, Options)],
+    All = Always ++ Groups ++ Nodes,
     [{Name, N} || {Name, Count} <- All, N <- lists:seq(1, Count)].
 
-client({Name, _} = Peer, {Scenario, Index}, Options) ->
+client(Peer, {Scenario, Index}, Options) ->
     %% a node that was started again has other clients of the same names
     Life = erlang:system_time(),
-    Client = Options#{peer => Peer, key => {node(), Name, Scenario, Index}, life => Life},
+    Client = Options#{peer => Peer, key => {node(), Peer, Scenario, Index}, life => Life},
     count(clients),
     spawn(fun() ->
         process_flag(trap_exit, true),
@@ -292,6 +300,7 @@ run(call, #{peer := Peer} = Client) -> caller(Peer, 1, 0, Client);
 run(call_pid, Client) -> caller(undefined, 1, 0, Client);
 run(call_late, #{peer := Peer} = Client) -> caller(Peer, 1, 150, Client);
 run(kept, Client) -> keeper([], Client);
+run(watch_node, Client) -> node_watcher(Client);
 run(Scenario, Client) -> repeated(Scenario, 1, Client).
 
 sink_of(#{peer := Peer}) ->
@@ -316,8 +325,8 @@ member(Group) ->
         Several -> wrong(duplicated, {members, Group, Several}), unknown
     end.
 
-succeeded(#{key := {_, Name, Scenario, Index}}) ->
-    ets:update_counter(?PROGRESS, {Name, Scenario, Index}, 1).
+succeeded(#{key := {_, Peer, Scenario, Index}}) ->
+    ets:update_counter(?PROGRESS, {Peer, Scenario, Index}, 1).
 
 %% Between two steps; also when the way is closed, so that nobody runs round and round.
 rest(#{interval := Interval}) ->
@@ -330,6 +339,7 @@ strays() ->
     receive
         {Kind, What, _} when Kind =:= acknowledged; Kind =:= linked -> late(What), strays();
         {Tag, _} when is_reference(Tag) -> late(reply), strays();
+        {[alias | Tag], _} when is_reference(Tag) -> late(alias_reply), strays();
         Other -> wrong(duplicated, {stray, Other}), strays()
     after 0 -> ok
     end.
@@ -476,8 +486,9 @@ call(Target, Request) ->
             {failed, timeout};
         exit:{Reason, {gen_server, call, _}} ->
             count(failed_calls),
-            %% from OTP 24 on an alias keeps off the reply to a call that has failed; before, it may come
-            _ = [give_up(reply) || erlang:system_info(otp_release) < "24"],
+            %% from OTP 24 on an alias keeps off the reply to a call that has failed; before, it may come, and from
+            %% servers of before, who send it to the process
+            give_up(case erlang:system_info(otp_release) < "24" of true -> reply; false -> alias_reply end),
             plausible(Reason) orelse wrong(implausible, {call, Target, Reason}),
             {failed, Reason}
     end.
@@ -567,6 +578,55 @@ expected(Reason, Why, Scenario) ->
     count(cut_short),
     plausible(Reason) orelse wrong(implausible, {Scenario, Reason, Why}),
     false.
+
+%% ---- nodes that are watched: who is told by a DOWN that a node is lost is told by nodedown, and the other way round
+
+node_watcher(#{peer := {_, Node} = Peer} = Client) ->
+    case running() of
+        false -> ok;
+        true ->
+            true = erlang:monitor_node(Node, true),
+            Monitor = erlang:monitor(process, Peer),
+            %% an attempt to connect that failed has told one of them
+            case {call(Peer, who), told(Monitor, Node, 0)} of
+                {{reply, _}, nothing} -> watching(Monitor, Client);
+                _ -> ok
+            end,
+            erlang:demonitor(Monitor, [flush]),
+            true = erlang:monitor_node(Node, false),
+            receive {nodedown, Node} -> ok after 0 -> ok end,
+            rest(Client),
+            node_watcher(Client)
+    end.
+
+watching(Monitor, #{peer := {_, Node} = Peer, key := Key, interval := Interval} = Client) ->
+    case told(Monitor, Node, Interval) of
+        nothing ->
+            _ = [succeeded(Client) || {reply, _} <- [call(Peer, who)]],
+            case running() of
+                true -> watching(Monitor, Client);
+                false -> ok
+            end;
+        nodedown ->
+            count(notices),
+            receive {'DOWN', Monitor, process, _, _} -> ok
+            after ?HUNG -> wrong(hung, {'DOWN', after_nodedown, Key})
+            end;
+        noconnection ->
+            count(notices),
+            receive {nodedown, Node} -> ok
+            after ?HUNG -> wrong(hung, {nodedown, Key})
+            end;
+        Reason ->
+            noticed(Reason, Client)
+    end.
+
+told(Monitor, Node, Timeout) ->
+    receive
+        {nodedown, Node} -> nodedown;
+        {'DOWN', Monitor, process, _, Reason} -> Reason
+    after Timeout -> nothing
+    end.
 
 %% ---- pids that are kept: the same process, or none
 

@@ -14,6 +14,13 @@ export interface NatsUser {
   readonly subscribe?: readonly string[];
 }
 
+/** PEM of what a server shows; with `ca` whoever connects must show a certificate of that authority. */
+export interface NatsTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca?: string;
+}
+
 /** A real nats-server on loopback. */
 export interface Nats {
   readonly port: number;
@@ -36,9 +43,10 @@ export async function startNats(
     readonly token?: string;
     readonly users?: readonly NatsUser[];
     readonly maxPayload?: number;
+    readonly tls?: NatsTls;
   } = {},
 ): Promise<Nats> {
-  const server = new RunningNats(requireNats(), await freePort(), configuration(options));
+  const server = new RunningNats(requireNats(), await freePort(), options);
   await server.start();
   return server;
 }
@@ -50,11 +58,13 @@ class RunningNats implements Nats {
   readonly #file: string;
   #child: OwnedProcess | undefined;
 
-  constructor(program: string, port: number, text: string) {
+  constructor(program: string, port: number, options: Options) {
     this.#program = program;
     this.port = port;
     this.#file = join(this.#folder, "nats.conf");
-    writeFileSync(this.#file, text);
+    for (const [name, pem] of Object.entries(options.tls ?? {}))
+      writeFileSync(join(this.#folder, name), pem, { mode: 0o600 });
+    writeFileSync(this.#file, configuration(options, this.#folder));
   }
 
   get url(): string {
@@ -97,8 +107,9 @@ class RunningNats implements Nats {
   }
 }
 
-function configuration(options: Parameters<typeof startNats>[0] & object): string {
-  const { token, users, maxPayload } = options;
+type Options = Parameters<typeof startNats>[0] & object;
+
+function configuration({ token, users, maxPayload, tls }: Options, folder: string): string {
   const list = (subjects: readonly string[]): string =>
     `[${subjects.map((one) => JSON.stringify(one)).join(", ")}]`;
   const user = ({ user: name, password, publish, subscribe }: NatsUser): string =>
@@ -108,7 +119,10 @@ function configuration(options: Parameters<typeof startNats>[0] & object): strin
     ]
       .filter(Boolean)
       .join(", ")} } }`;
+  const file = (name: keyof NatsTls): string => `${name}_file: ${JSON.stringify(join(folder, name))}`;
+  const verified = tls?.ca === undefined ? [] : [file("ca"), "verify: true"];
   return [
+    ...(tls === undefined ? [] : [`tls: { ${[file("cert"), file("key"), ...verified].join(", ")} }`]),
     ...(maxPayload === undefined ? [] : [`max_payload: ${maxPayload}`]),
     ...(token === undefined ? [] : [`authorization: { token: ${JSON.stringify(token)} }`]),
     ...(users === undefined ? [] : [`authorization: { users: [\n${users.map(user).join(",\n")}\n] }`]),
@@ -116,7 +130,8 @@ function configuration(options: Parameters<typeof startNats>[0] & object): strin
   ].join("\n");
 }
 
-function requireNats(): string {
+/** The path of nats-server. @throws if it is not installed */
+export function requireNats(): string {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
   const path = folders
     .map((folder) => join(folder, "nats-server"))

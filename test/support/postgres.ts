@@ -28,11 +28,21 @@ export interface Postgres {
 
 const PROGRAMS = "/usr/lib/postgresql";
 
-/** Makes a database cluster and starts a server for it. @throws if it is not there, or with its output */
-export async function startPostgres(): Promise<Postgres> {
+/** PEM of what a server shows. */
+export interface PostgresTls {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Makes a database cluster and starts a server for it.
+ * @param options with `tls` the server offers it
+ * @throws if it is not there, or with its output
+ */
+export async function startPostgres(options: { readonly tls?: PostgresTls } = {}): Promise<Postgres> {
   const programs = requirePostgres();
   const folder = mkdtempSync(join(tmpdir(), "isthmus-postgres-"));
-  const server = new RunningPostgres(programs, folder, await freePort());
+  const server = new RunningPostgres(programs, folder, await freePort(), options.tls);
   try {
     await server.initialise();
     await server.start();
@@ -61,9 +71,11 @@ class RunningPostgres implements Postgres {
   readonly database = "postgres";
   readonly #programs: string;
   readonly #folder: string;
+  readonly #tls: PostgresTls | undefined;
   #child: OwnedProcess | undefined;
 
-  constructor(programs: string, folder: string, port: number) {
+  constructor(programs: string, folder: string, port: number, tls: PostgresTls | undefined) {
+    this.#tls = tls;
     this.#programs = programs;
     this.#folder = folder;
     this.port = port;
@@ -81,6 +93,8 @@ class RunningPostgres implements Postgres {
   async initialise(): Promise<void> {
     const secret = join(this.#folder, "password");
     writeFileSync(secret, this.password);
+    for (const [name, pem] of Object.entries(this.#tls ?? {}))
+      writeFileSync(join(this.#folder, name), pem, { mode: 0o600 });
     if (isRoot()) await promisify(execFile)("chown", ["-R", "postgres", this.#folder]);
     const args = ["-D", join(this.#folder, "data"), "-A", "scram-sha-256", "-U", this.user];
     const [command, ...all] = this.#command("initdb", [...args, `--pwfile=${secret}`, "--no-sync"]);
@@ -89,6 +103,10 @@ class RunningPostgres implements Postgres {
 
   async start(): Promise<void> {
     const settings = [`unix_socket_directories=${this.#folder}`, "listen_addresses=127.0.0.1", "fsync=off"];
+    if (this.#tls !== undefined) {
+      const [cert, key] = [join(this.#folder, "cert"), join(this.#folder, "key")];
+      settings.push("ssl=on", `ssl_cert_file=${cert}`, `ssl_key_file=${key}`);
+    }
     const args = ["-D", join(this.#folder, "data"), "-p", String(this.port)];
     const [command, ...all] = this.#command("postgres", [...args, ...settings.flatMap((one) => ["-c", one])]);
     // meanwhile someone's outgoing connection may have taken the port, for a while

@@ -33,6 +33,14 @@ export class Ledger implements TrunkSink {
     this.sent.clear();
     this.#event(`lost ${reason.code}`);
   }
+  denied(_link: TrunkLink, channel: string, reason: IsthmusError, cut: boolean): void {
+    if (cut) this.sent.delete(channel);
+    this.#event(`denied ${channel} ${reason.code}${cut ? " cut" : ""}`);
+  }
+  cut(_link: TrunkLink, channel: string): void {
+    this.received.delete(channel);
+    this.#event(`cut ${channel}`);
+  }
   writable(): void {
     this.#wake();
   }

@@ -135,8 +135,8 @@ describe("a trunk over NATS", () => {
 
   it("sites with rights to their own subjects only", async () => {
     const rights = (site: string) => ({
-      publish: [`isthmus.trunk.*.${site}.>`],
-      subscribe: [`isthmus.trunk.${site}.>`],
+      publish: [`isthmus.trunk.${site}.>`],
+      subscribe: [`isthmus.trunk.*.${site}.>`],
     });
     const users = [
       { user: "north", password: "secret of north", ...rights("north") },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startConsul } from "../support/consul.ts";
+import { kubernetesMissing, startKubernetes } from "../support/kubernetes.ts";
 import { OwnedProcess } from "../support/owned-process.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { type CuttingProxy, startCuttingProxy } from "./cutting-proxy.ts";
@@ -22,10 +23,21 @@ const isActive = ({ process }: Contender): boolean =>
   process.running &&
   process.output.lastIndexOf("has the lease: active") > process.output.lastIndexOf("lease lost");
 
-describe.each([
+/** What keeps the lease. */
+const SERVICES = [
   ["PostgreSQL", "postgres"],
   ["Consul", "consul"],
-] as const)("two bridges for one pair of clusters, and a lease in %s", (service, lease) => {
+  ["Kubernetes", "kubernetes"],
+] as const;
+
+for (const [service, lease] of SERVICES) {
+  const skip = lease === "kubernetes" && kubernetesMissing;
+  describe.skipIf(skip)(`two bridges for one pair of clusters, and a lease in ${service}`, () =>
+    standby(service, lease),
+  );
+}
+
+function standby(service: (typeof SERVICES)[number][0], lease: (typeof SERVICES)[number][1]): void {
   const ends = new Ends();
   let folder: string;
   let shop: RealCluster;
@@ -47,6 +59,12 @@ describe.each([
       );
       writeFileSync(join(folder, "token"), token, { mode: 0o400 });
       keys = { ttl_seconds: 10, token: { file: "token" } };
+    } else if (lease === "kubernetes") {
+      const kubernetes = ends.add(await startKubernetes(), (one) => one.remove());
+      target = kubernetes.port;
+      writeFileSync(join(folder, "token"), kubernetes.token);
+      writeFileSync(join(folder, "ca.pem"), kubernetes.ca);
+      keys = { ttl_seconds: 3, token_file: "token", ca: "ca.pem", namespace: "default" };
     } else {
       const { user, password, database, port } = ends.add(await startPostgres(), (one) => one.remove());
       target = port;
@@ -71,9 +89,9 @@ describe.each([
       return { node, cookie, listen, epmd };
     };
     const own =
-      lease === "consul"
-        ? { ...keys, url: `http://127.0.0.1:${way.port}` }
-        : { ...keys, database: { ...(keys["database"] as object), port: way.port } };
+      lease === "postgres"
+        ? { ...keys, database: { ...(keys["database"] as object), port: way.port } }
+        : { ...keys, url: `${lease === "consul" ? "http" : "https"}://127.0.0.1:${way.port}` };
     const configuration = {
       clusters: { shop: cluster(shop), billing: cluster(billing) },
       routes: [{ from: "shop", to: "billing", name: "orders", nodes: [billing.beam.node] }],
@@ -142,4 +160,4 @@ describe.each([
     expect(former.process.output).toContain("lease lost");
     roles();
   });
-});
+}

@@ -1,14 +1,30 @@
 import { randomBytes } from "node:crypto";
 import type { HiddenNode, NodeEvent } from "@isthmus/core";
 import type { TopologyStatus } from "@isthmus/strategies";
-import { type Clock, type Logger, silentLogger, systemClock } from "@isthmus/wire";
+import {
+  type Clock,
+  IsthmusError,
+  isIsthmusError,
+  isNodeName,
+  type Logger,
+  silentLogger,
+  systemClock,
+} from "@isthmus/wire";
+import { clusterLogger } from "./cluster-logger.ts";
+import { dialledNodes } from "./discovery/dialled-nodes.ts";
 import { bridgeError } from "./errors.ts";
 import type { GroupStatus } from "./groups/group-entry.ts";
 import { checkGroups, GroupFederation } from "./groups/group-federation.ts";
-import { type Member, startMembership } from "./membership.ts";
+import { type Member, type Membership, startMembership } from "./membership.ts";
 import type { MirrorStatus } from "./mirror/mirror-entry.ts";
 import { checkMirrors, Mirrors } from "./mirror/mirrors.ts";
-import type { BridgeOptions, ReloadOptions, RouteOptions } from "./options.ts";
+import {
+  type BridgeOptions,
+  type ClusterOptions,
+  isFar,
+  type ReloadOptions,
+  type RouteOptions,
+} from "./options.ts";
 import { Policy, type PolicyMode, type RuleCount } from "./policy/policy.ts";
 import type { PolicyRule } from "./policy/rule.ts";
 import { ClusterRouter, DEFAULT_ROUTER_LIMITS, type RouterContext } from "./routing/cluster-router.ts";
@@ -31,6 +47,8 @@ export interface ClusterStatus {
   /** Node incarnations of other clusters that this cluster was told of. */
   readonly identities: number;
   readonly carried: number;
+  /** Of these, long messages that went on while they came. */
+  readonly streamed: number;
   readonly undeliverable: number;
   /** What keeps it connected. */
   readonly topologies: readonly TopologyStatus[];
@@ -108,12 +126,12 @@ export class Bridge implements AsyncDisposable {
     this.#mirrors = new Mirrors({ clusters: options.clusters, context: this.#context, logger, clock });
     this.#groups = new GroupFederation({
       context: this.#context,
-      isFar: (id) => "site" in options.clusters[id]!,
+      isFar: (id) => isFar(options.clusters[id]!),
       ...{ logger, clock },
     });
     for (const [id, cluster] of Object.entries(options.clusters)) {
       const far = this.#pair(id);
-      const { node, narrow } = "site" in cluster ? { node: far!.node, narrow: false } : cluster;
+      const { node, narrow } = isFar(cluster) ? { node: far!.node, narrow: false } : cluster;
       const router = new ClusterRouter(id, node, this.#context);
       if (narrow === true) router.index.becomeNarrow();
       this.#routers.set(id, router);
@@ -155,18 +173,23 @@ export class Bridge implements AsyncDisposable {
   /**
    * Takes other routes and rules, all at once between two signals. Connections, links and monitors stay, pids keep their
    * meaning; what counts from now on is what the new rules say, rates and counts begin anew.
-   * @throws IsthmusError `BRIDGE_OPTIONS_INVALID`; then everything is as before
+   * @throws IsthmusError `BRIDGE_OPTIONS_INVALID`; `NAME_TAKEN` when a process of this program has the name of a scope of
+   * groups; then everything is as before
    */
   async reload(options: ReloadOptions): Promise<void> {
-    const policy = this.#policy(options);
-    const names = this.#names(options.routes);
+    const rules = { ...options, hosts: { ...this.#rules.hosts, ...options.hosts } };
+    const policy = this.#policy(rules);
+    const names = this.#names(rules.routes);
+    const hosts = Array.from(this.#members, ([id, member]) => [member, this.#hosts(id, rules)] as const);
+    // the last that can fail
+    if (!this.#closing) this.#groups.prepare(rules.groups ?? []);
     this.#context.policy = policy;
-    this.#rules = options;
+    this.#rules = rules;
     for (const [id, router] of this.#routers) router.configure(names.get(id) ?? []);
     if (this.#closing) return;
-    this.#groups.configure(options.groups ?? []);
-    this.#mirrors.configure(options.mirrors ?? []);
-    await Promise.all(Array.from(this.#members, ([id, member]) => member.follow(this.#hosts(id))));
+    this.#groups.configure(rules.groups ?? []);
+    this.#mirrors.configure(rules.mirrors ?? []);
+    await Promise.all(hosts.map(([member, nodes]) => member.follow(nodes)));
   }
 
   /**
@@ -176,9 +199,8 @@ export class Bridge implements AsyncDisposable {
   async drain(ms: number): Promise<void> {
     this.#closing = true;
     this.#groups.close();
-    await this.#mirrors.leave();
     const members = [...this.#members.values()];
-    await Promise.all(members.map((member) => member.leave()));
+    await Promise.all([this.#mirrors.leave(), ...members.map((member) => member.leave())]);
     const deadline = this.#clock.now() + ms;
     while (this.#clock.now() < deadline && this.status().relations > 0) {
       await new Promise<void>((resolve) => this.#clock.after(50, resolve));
@@ -207,17 +229,11 @@ export class Bridge implements AsyncDisposable {
     const farClusters: FarCluster[] = [];
     for (const [id, cluster] of Object.entries(clusters)) {
       const router = this.router(id);
-      const { maxMessageBytes } = this.#context.limits;
-      const common = { router, maxMessageBytes, logger: this.#logger, clock: this.#clock };
-      const far = this.#pair(id);
-      const member =
-        "site" in cluster
-          ? await startFarCluster({ ...common, pair: far! })
-          : await startMembership({ ...common, id, cluster });
+      const member = await this.#startMember(id, cluster);
       if ("pair" in member) farClusters.push(member);
       this.#members.set(id, member);
       const { node } = member;
-      router.attach(node);
+      router.attach(node, "pair" in member ? undefined : member.carriers);
       node.onNodeEvent((event) => this.#logNode(id, event));
       this.#logger.info(
         { cluster: id, node: node.name, port: node.port, epmd: node.registered },
@@ -226,13 +242,31 @@ export class Bridge implements AsyncDisposable {
     }
     this.#groups.configure(this.#rules.groups ?? []);
     this.#mirrors.configure(this.#rules.mirrors ?? []);
-    for (const [id, member] of this.#members) await member.connect(this.#hosts(id));
+    for (const [id, member] of this.#members) await member.connect(this.#hosts(id, this.#rules));
     if (trunk === undefined) return;
     this.#sites = await startSites({
       ...{ trunk, clusters: farClusters },
       logger: this.#logger,
       clock: this.#clock,
     });
+  }
+
+  async #startMember(id: string, cluster: ClusterOptions): Promise<FarCluster | Membership> {
+    const { limits } = this.#context;
+    const logger = clusterLogger(this.#logger, id);
+    const common = { router: this.router(id), limits, logger, clock: this.#clock };
+    try {
+      return isFar(cluster)
+        ? await startFarCluster({ ...common, pair: this.#pair(id)! })
+        : await startMembership({ ...common, cluster });
+    } catch (error) {
+      if (!isIsthmusError(error)) throw error;
+      const { code, message, cause, context } = error;
+      throw new IsthmusError(code, `The bridge cannot start its node in cluster ${id}: ${message}`, {
+        context: { ...context, cluster: id },
+        ...(cause === undefined ? {} : { cause }),
+      });
+    }
   }
 
   #clusterStatus(id: string, member: Member): ClusterStatus {
@@ -246,22 +280,20 @@ export class Bridge implements AsyncDisposable {
       connected: node.nodes().map(({ node: name, hidden }) => ({ node: name, hidden })),
       identities: index.size,
       carried: counters.carried,
+      streamed: counters.streamed,
       undeliverable: counters.undeliverable,
       topologies: member.topologies(),
     };
   }
 
-  /** Those that are listed and those that routes and rules lead to: to choose the first that is up, one must know which are. */
-  #hosts(id: string): string[] {
-    const { routes, mirrors = [], policy = [], hosts } = this.#rules;
+  /** What the bridge's node in a cluster is to be connected to by these rules. */
+  #hosts(id: string, rules: ReloadOptions): string[] {
     const cluster = this.#options.clusters[id]!;
-    const listed = hosts?.[id] ?? ("hosts" in cluster ? (cluster.hosts ?? []) : []);
-    const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
-    const running = policy.filter(({ to }) => to?.includes(id)).flatMap(({ nodes }) => nodes ?? []);
-    const mirrored = mirrors.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
-    return [...new Set([...listed, ...targets, ...mirrored, ...running])].filter(
-      (node) => !node.includes("*"),
-    );
+    if (isFar(cluster)) return [];
+    const hosts = dialledNodes(id, rules.hosts?.[id] ?? cluster.hosts ?? [], rules);
+    const wrong = hosts.find((node) => !isNodeName(node));
+    if (wrong === undefined) return hosts;
+    throw invalid(`${JSON.stringify(wrong)} of ${id} is not a node name. Write it as name@host.`);
   }
 
   #policy({ routes, mirrors = [], groups = [], policy = [], policyMode = "enforce" }: ReloadOptions): Policy {

@@ -6,7 +6,7 @@ import type { DaemonStatus } from "./admin/status.ts";
 import { type Bridge, startBridge } from "./bridge.ts";
 import { type BridgeConfig, loadConfig } from "./config/config.ts";
 import { changedParts } from "./config/fixed-parts.ts";
-import type { ReloadOptions } from "./options.ts";
+import { isFar, type ReloadOptions } from "./options.ts";
 import { type Active, type Standby, startStandby } from "./standby.ts";
 import { version } from "./version.ts";
 
@@ -77,7 +77,7 @@ function reloadOptions({
   clusters,
 }: BridgeConfig): ReloadOptions {
   const hosts = Object.fromEntries(
-    Object.entries(clusters).map(([id, cluster]) => [id, "site" in cluster ? [] : (cluster.hosts ?? [])]),
+    Object.entries(clusters).map(([id, cluster]) => [id, isFar(cluster) ? [] : (cluster.hosts ?? [])]),
   );
   return { routes, mirrors, groups, policy, policyMode, hosts };
 }

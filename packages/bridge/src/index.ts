@@ -11,6 +11,7 @@ export {
   type ClusterEventsOptions,
   serveClusterEvents,
 } from "./discovery/cluster-events.ts";
+export { nodeHooks } from "./discovery/node-hooks.ts";
 export { BRIDGE_ERROR_CODES, type BridgeErrorCode } from "./errors.ts";
 export { type FormConfig, loadFormConfig } from "./form/config.ts";
 export { FORM_ERROR_CODES, type FormErrorCode } from "./form/errors.ts";

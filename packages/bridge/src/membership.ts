@@ -2,9 +2,12 @@ import { type ConnectionLimits, type HiddenNode, type NodeOptions, startNode } f
 import { FLAG, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
 import { type EpmdServer, ensureEpmdServer, startEpmdServer } from "@isthmus/epmd-client";
 import { type Cluster, epmd, startCluster, type TopologyStatus } from "@isthmus/strategies";
-import type { Clock, Logger } from "@isthmus/wire";
+import { type Clock, type Logger, OVERSIZED_HEAD_BYTES } from "@isthmus/wire";
+import { nodeHooks } from "./discovery/node-hooks.ts";
+import { Carriers } from "./long/carriers.ts";
 import type { OwnClusterOptions } from "./options.ts";
 import type { ClusterRouter } from "./routing/cluster-router.ts";
+import type { MessageLimits } from "./routing/context.ts";
 
 /** Atoms stand where they are used, so a body can be copied from one connection to another. */
 export const BRIDGE_FLAGS: bigint = HIDDEN_PASS_THROUGH | FLAG.NATIVE_RECORDS | FLAG.BRIDGE;
@@ -16,22 +19,31 @@ const LISTED = "hosts";
 const GATHER_MS = 1;
 
 /** Limits of the connections of a bridge: what is too long is answered, and does not end the connection. */
-export function messageLimits(maxMessageBytes: number): Partial<ConnectionLimits> {
+export function messageLimits({
+  maxMessageBytes,
+  longMessageBytes,
+}: MessageLimits): Partial<ConnectionLimits> {
   // a message that is taken must find room on the way out, whatever waits there
   const maxBacklogBytes = 2 * maxMessageBytes;
-  return { maxFrameBytes: maxMessageBytes, oversized: "skip", maxBacklogBytes, gatherMs: GATHER_MS };
+  return {
+    maxFrameBytes: maxMessageBytes,
+    longFrameBytes: Math.max(longMessageBytes, OVERSIZED_HEAD_BYTES),
+    oversized: "skip",
+    maxBacklogBytes,
+    gatherMs: GATHER_MS,
+  };
 }
 
 /** What all nodes of ours in a cluster have in common. */
 export function nodeOptions(
   cluster: OwnClusterOptions,
-  maxMessageBytes: number,
+  limits: MessageLimits,
 ): Omit<NodeOptions, "name" | "router" | "creation"> {
   return {
     cookie: cluster.cookie,
     listen: cluster.listen ?? {},
     flags: BRIDGE_FLAGS,
-    limits: messageLimits(maxMessageBytes),
+    limits: messageLimits(limits),
     ...(cluster.epmd === undefined ? {} : { epmd: cluster.epmd }),
     ...(cluster.resolver === undefined ? {} : { resolver: cluster.resolver }),
     ...(cluster.tls === undefined ? {} : { tls: cluster.tls }),
@@ -41,11 +53,9 @@ export function nodeOptions(
 
 /** What {@link startMembership} needs. */
 export interface MembershipOptions {
-  readonly id: string;
   readonly cluster: OwnClusterOptions;
   readonly router: ClusterRouter;
-  /** See `RouterLimits`. */
-  readonly maxMessageBytes: number;
+  readonly limits: MessageLimits;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -55,17 +65,13 @@ export interface MembershipOptions {
  * @throws IsthmusError the codes of `startNode` and of `startEpmdServer`; nothing is left running then
  */
 export async function startMembership(options: MembershipOptions): Promise<Membership> {
-  const { id, cluster, router, logger, clock } = options;
+  const { cluster, router, limits, logger, clock } = options;
   const server = await startEpmd(cluster, logger);
-  if (server !== undefined) logger.info({ cluster: id, port: server.port }, "embedded epmd started");
   try {
-    const { maxMessageBytes } = options;
-    const node = await startNode({
-      ...nodeOptions(cluster, maxMessageBytes),
-      name: cluster.node,
-      ...{ router, logger, clock },
-    });
-    return new Membership(options, node, server);
+    const own = { ...nodeOptions(cluster, limits), name: cluster.node, logger, clock };
+    const node = await startNode({ ...own, router });
+    const carriers = new Carriers({ node: own, logger, clock });
+    return new Membership(options, node, carriers, server);
   } catch (error) {
     await server?.close();
     throw error;
@@ -90,15 +96,23 @@ export interface Member {
 /** The bridge's place in a cluster: its node there, and what keeps it connected. Made by {@link startMembership}. */
 export class Membership implements Member {
   readonly node: HiddenNode;
+  /** Connections for long messages. */
+  readonly carriers: Carriers;
   readonly #options: MembershipOptions;
   readonly #epmd: EpmdServer | undefined;
   #cluster: Cluster | undefined;
   #hosts: readonly string[] = [];
 
   /** Use {@link startMembership}. */
-  constructor(options: MembershipOptions, node: HiddenNode, epmdServer: EpmdServer | undefined) {
+  constructor(
+    options: MembershipOptions,
+    node: HiddenNode,
+    carriers: Carriers,
+    epmdServer: EpmdServer | undefined,
+  ) {
     this.#options = options;
     this.node = node;
+    this.carriers = carriers;
     this.#epmd = epmdServer;
   }
 
@@ -112,26 +126,10 @@ export class Membership implements Member {
    * @throws IsthmusError `STRATEGY_OPTIONS_INVALID`, `STRATEGY_UNKNOWN`
    */
   async connect(hosts: readonly string[]): Promise<void> {
-    const { node } = this;
     this.#hosts = hosts;
     this.#cluster = await startCluster({
       topologies: { [LISTED]: { strategy: epmd({ hosts }) }, ...this.#options.cluster.discovery },
-      hooks: {
-        self: node.name,
-        connect: (name, signal) => node.connect(name, { signal }),
-        disconnect: async (name) => {
-          node.disconnect(name);
-        },
-        listNodes: () => node.nodes().map((connected) => connected.node),
-        onNodeUp: (listener) =>
-          node.onNodeEvent((event) => {
-            if (event.type === "up") listener(event.node);
-          }),
-        onNodeDown: (listener) =>
-          node.onNodeEvent((event) => {
-            if (event.type === "down") listener(event.node, event.reason);
-          }),
-      },
+      hooks: nodeHooks(this.node),
       logger: this.#options.logger,
       clock: this.#options.clock,
     });
@@ -152,7 +150,7 @@ export class Membership implements Member {
 
   /** Ends everything. May be called again. */
   async close(): Promise<void> {
-    await Promise.all([this.#cluster?.stop(), this.node.close()]);
+    await Promise.all([this.#cluster?.stop(), this.carriers.close(), this.node.close()]);
     await this.#epmd?.close();
   }
 }

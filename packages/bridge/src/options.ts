@@ -50,6 +50,11 @@ export interface FarClusterOptions {
 /** A cluster that the bridge is in, or one that another bridge is in. */
 export type ClusterOptions = OwnClusterOptions | FarClusterOptions;
 
+/** Whether a cluster is one of another site. */
+export function isFar(cluster: ClusterOptions): cluster is FarClusterOptions {
+  return "site" in cluster;
+}
+
 /** Processes of one cluster made available in another by their registered names. */
 export interface RouteOptions {
   /** The cluster that may use it. */
@@ -68,6 +73,9 @@ export interface RouteOptions {
   /** How to choose among several nodes. @default "first_up" */
   readonly balance?: Balance;
 }
+
+/** Mirrors of one entry at a time when {@link MirrorOptions.max} does not say how many. */
+export const DEFAULT_MAX_MIRRORS = 64;
 
 /** Nodes of one cluster that appear in another under names and ports of their own. */
 export interface MirrorOptions {

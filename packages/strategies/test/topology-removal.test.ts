@@ -1,4 +1,4 @@
-import { startTopology, type TopologyEvent, type TopologyOptions } from "@isthmus/strategies";
+import { startTopology, type Topology, type TopologyEvent, type TopologyOptions } from "@isthmus/strategies";
 import { IsthmusError } from "@isthmus/wire";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FakeClock } from "../../../test/support/fake-clock.ts";
@@ -96,6 +96,30 @@ describe("the removal after a time of grace", () => {
 });
 
 describe("a removal", () => {
+  it.each([
+    ["the node is wanted again", () => say(["a@h", "b@h"])],
+    ["we drain", async (topology: Topology) => topology.drain()],
+    ["all ends", (topology: Topology) => topology.stop()],
+  ])("that is given up because %s is no failure", async (_why, end) => {
+    let giveUp = (): void => undefined;
+    const hooks = {
+      self: cluster.self,
+      connect: (node: string, signal: AbortSignal) => cluster.connect(node, signal),
+      disconnect: () =>
+        new Promise<void>((_resolve, reject) => {
+          giveUp = () => reject(new Error("given up"));
+        }),
+      listNodes: () => cluster.listNodes(),
+    };
+    const topology = await start(["a@h", "b@h"], { hooks });
+    await say(["b@h"]);
+    await end(topology);
+    giveUp();
+    await settled();
+    expect(logger.lines.filter(({ level }) => level === "warn")).toEqual([]);
+    expect(logger.lines.at(-1)).toMatchObject({ level: "debug", fields: { code: "DISCONNECT_FAILED" } });
+  });
+
   it("that fails is tried again in each round until the node is gone", async () => {
     const attempts: string[] = [];
     let stuck = true;

@@ -90,13 +90,16 @@ export class Metrics {
     });
   }
 
-  #trunk({ peer, state, resumptions, losses, outgoingBytes, incomingBytes, counters }: TrunkStatus): void {
+  #trunk(trunk: TrunkStatus): void {
+    const { peer, state, denied, resumptions, losses, outgoingBytes, incomingBytes, counters } = trunk;
     const labels = { site: peer };
     for (const one of TRUNK_STATES)
       this.#gauge("isthmus_trunk_state", "1 for the state of the trunk.", Number(one === state), {
         ...labels,
         state: one,
       });
+    const forbidden = "Pairs of clusters, one way each, that the trunk's server does not let through.";
+    this.#gauge("isthmus_trunk_denied", forbidden, denied.length, labels);
     const again = "Times that a session was taken up again after the connection was gone.";
     this.#counter("isthmus_trunk_resumptions_total", again, resumptions, labels);
     this.#counter("isthmus_trunk_losses_total", "Sessions that were lost.", losses, labels);
@@ -123,6 +126,7 @@ export class Metrics {
       connected,
       identities,
       carried,
+      streamed,
       undeliverable,
       topologies,
     } of clusters) {
@@ -148,6 +152,12 @@ export class Metrics {
         "isthmus_cluster_carried_total",
         "Signals carried from the cluster into others.",
         carried,
+        { cluster },
+      );
+      this.#counter(
+        "isthmus_cluster_streamed_total",
+        "Long messages among these that went on while they came.",
+        streamed,
         { cluster },
       );
       this.#counter(

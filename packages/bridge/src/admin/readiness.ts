@@ -1,5 +1,5 @@
 import type { ClusterStatus } from "../bridge.ts";
-import type { ClusterOptions } from "../options.ts";
+import { type ClusterOptions, isFar } from "../options.ts";
 import type { DaemonStatus } from "./status.ts";
 
 /** Whether work may be sent to a bridge. */
@@ -38,7 +38,7 @@ export function readiness(
 function unready(options: ClusterOptions, status: ClusterStatus | undefined): string[] {
   if (status === undefined) return ["has not started"];
   const { connected, registered } = status;
-  if ("site" in options) {
+  if (isFar(options)) {
     return connected.length > 0 ? [] : [`there is no session with the bridge of site ${options.site}`];
   }
   return [

@@ -51,12 +51,13 @@ function describeCluster(cluster: ClusterStatus): string[] {
 }
 
 function describeTrunk(trunk: TrunkStatus): string[] {
-  const { peer, state, wire, resumptions, losses, outgoingBytes, incomingBytes, lastReason } = trunk;
+  const { peer, state, wire, denied, resumptions, losses, outgoingBytes, incomingBytes, lastReason } = trunk;
   const lines = [
     `trunk to ${peer}`,
     `  is          ${state}${wire === undefined ? "" : `, ${wire}`}; ${outgoingBytes} bytes wait to go, ${incomingBytes} to be taken`,
     `  resumed     ${times(resumptions)}, lost ${times(losses)}`,
   ];
+  if (denied.length > 0) lines.push(`  denied      ${listed(denied)}`);
   if (lastReason !== undefined) lines.push(`  last end    ${lastReason.message} (${lastReason.code})`);
   return lines;
 }

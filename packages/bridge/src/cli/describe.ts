@@ -1,5 +1,6 @@
 import type { BridgeConfig } from "../config/config.ts";
-import type { FarClusterOptions, OwnClusterOptions } from "../options.ts";
+import { dialledNodes } from "../discovery/dialled-nodes.ts";
+import { DEFAULT_MAX_MIRRORS, type FarClusterOptions, isFar, type OwnClusterOptions } from "../options.ts";
 import { RESERVED_NAMES } from "../policy/reserved-names.ts";
 import type { PolicyRule } from "../policy/rule.ts";
 import { elixirAtom, erlangAtom } from "./atoms.ts";
@@ -67,17 +68,16 @@ function warnings({ routes, policy }: BridgeConfig): string[] {
 
 function describeCluster(config: BridgeConfig, id: string): string[] {
   const cluster = config.clusters[id]!;
-  const far = "site" in cluster;
   return [
     `cluster ${id}`,
-    ...(far ? describeFar(config, id, cluster) : describeOwn(config, id, cluster)),
-    ...describeUse(config, id, far ? undefined : cluster.node),
+    ...(isFar(cluster) ? describeFar(config, id, cluster) : describeOwn(config, id, cluster)),
+    ...describeUse(config, id, isFar(cluster) ? undefined : cluster.node),
   ];
 }
 
 function describeFar({ clusters, addresses }: BridgeConfig, id: string, far: FarClusterOptions): string[] {
   const { site, as = id } = far;
-  const joins = far.joins ?? Object.keys(clusters).find((other) => !("site" in clusters[other]!));
+  const joins = far.joins ?? Object.keys(clusters).find((other) => !isFar(clusters[other]!));
   const ways = addresses.get(site) ?? [];
   const reached = ways.length === 0 ? "which connects to this one" : `reached by ${ways.join(", ")}`;
   return [`  is           ${as} of site ${site}, ${reached}`, `  is joined    with ${joins}`];
@@ -85,7 +85,7 @@ function describeFar({ clusters, addresses }: BridgeConfig, id: string, far: Far
 
 function describeOwn(config: BridgeConfig, id: string, cluster: OwnClusterOptions): string[] {
   const { node, listen, epmd, embeddedEpmd, tls } = cluster;
-  const dialled = dialledBy(config, id, cluster);
+  const dialled = dialledNodes(id, cluster.hosts ?? [], config);
   const found = Array.from(
     config.strategies.get(id) ?? [],
     ([topology, strategy]) =>
@@ -106,17 +106,6 @@ function describeOwn(config: BridgeConfig, id: string, cluster: OwnClusterOption
   return lines;
 }
 
-/** The nodes that are listed, and those that routes and rules lead to. */
-function dialledBy(
-  { routes, policy }: BridgeConfig,
-  id: string,
-  { hosts = [] }: OwnClusterOptions,
-): readonly string[] {
-  const targets = routes.filter(({ to }) => to === id).flatMap(({ nodes = [] }) => nodes);
-  const running = policy.filter(({ to }) => to?.includes(id)).flatMap(({ nodes }) => nodes ?? []);
-  return [...new Set([...hosts, ...targets, ...running])].filter((node) => !node.includes("*"));
-}
-
 /** What a cluster may use of others: names, nodes, groups. `node` is the bridge's there, when it is ours. */
 function describeUse(config: BridgeConfig, id: string, node: string | undefined): string[] {
   const { clusters, routes, mirrors, groups } = config;
@@ -124,7 +113,7 @@ function describeUse(config: BridgeConfig, id: string, node: string | undefined)
   for (const { from, as, name, to, nodes = [], balance } of routes) {
     if (from !== id) continue;
     const choice = nodes.length > 1 ? `, ${BALANCE[balance ?? "first_up"]}` : "";
-    const where = "site" in clusters[to]! ? "where the other bridge says" : `on ${nodes.join(", ")}${choice}`;
+    const where = isFar(clusters[to]!) ? "where the other bridge says" : `on ${nodes.join(", ")}${choice}`;
     lines.push(`  may use      ${name} of ${to}${renamed(name, as)}, ${where}`);
     const exported = as ?? name;
     if (node !== undefined && !exported.includes("*")) lines.push(...calls(exported, node));
@@ -195,4 +184,3 @@ const EMBEDDED = {
 const BALANCE = { first_up: "the first that is up", round_robin: "in turn" } as const;
 
 const FORM = { members: "the members", fan_out: "one process for all members" } as const;
-const DEFAULT_MAX_MIRRORS = 64;

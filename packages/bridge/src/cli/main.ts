@@ -4,9 +4,9 @@ import { version } from "../version.ts";
 import type { CheckOptions } from "./commands/check.ts";
 import type { ConvertOptions } from "./commands/convert.ts";
 import type { FormOptions } from "./commands/form.ts";
-import type { RunOptions } from "./commands/run.ts";
 import type { StatusOptions } from "./commands/status.ts";
 import { EXIT, exitStatus } from "./exit-status.ts";
+import type { LogChoice } from "./service-logger.ts";
 
 const EXAMPLES = `
 Examples:
@@ -45,22 +45,9 @@ export async function main(args: readonly string[]): Promise<number> {
     .command("run")
     .description("run the bridge that a configuration describes, until SIGTERM or SIGINT")
     .addArgument(config)
-    .addOption(
-      new Option("--log-level <level>", "overrides log.level").choices([
-        "debug",
-        "info",
-        "warn",
-        "error",
-        "silent",
-      ]),
-    )
-    .addOption(
-      new Option(
-        "--log-format <format>",
-        "overrides log.format; auto: readable on a terminal, else JSON",
-      ).choices(["auto", "json", "pretty"]),
-    )
-    .action(async (file: string, options: RunOptions) => {
+    .addOption(logLevel())
+    .addOption(logFormat())
+    .action(async (file: string, options: LogChoice) => {
       const { run } = await import("./commands/run.ts");
       status = await run(file, options);
     });
@@ -75,8 +62,8 @@ export async function main(args: readonly string[]): Promise<number> {
     });
   program
     .command("status")
-    .description("say how a running bridge stands, which admin in its configuration allows")
-    .option("--url <url>", "address of its administration", "http://127.0.0.1:4390")
+    .description("say how a running bridge stands; its configuration must have admin")
+    .option("--url <url>", "address of its administration", url, "http://127.0.0.1:4390")
     .option("--json", "as JSON")
     .action(async (options: StatusOptions) => {
       const { showStatus } = await import("./commands/status.ts");
@@ -100,18 +87,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .option("--dry-run", "say what it would do, and do nothing")
     .option("--once", "end when all is connected, or with status 1 when it is not in time")
     .option("--timeout <seconds>", "for --dry-run and --once (default: 30)", seconds)
-    .addOption(
-      new Option("--log-level <level>", "overrides log.level").choices([
-        "debug",
-        "info",
-        "warn",
-        "error",
-        "silent",
-      ]),
-    )
-    .addOption(
-      new Option("--log-format <format>", "overrides log.format").choices(["auto", "json", "pretty"]),
-    )
+    .addOption(logLevel())
+    .addOption(logFormat())
     .action(async (file: string, options: FormOptions) => {
       const { form } = await import("./commands/form.ts");
       status = await form(file, options);
@@ -137,10 +114,29 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+function logLevel(): Option {
+  const levels = ["debug", "info", "warn", "error", "silent"];
+  return new Option("--log-level <level>", "overrides log.level").choices(levels);
+}
+
+function logFormat(): Option {
+  const meaning = "overrides log.format; auto: readable on a terminal, else JSON";
+  return new Option("--log-format <format>", meaning).choices(["auto", "json", "pretty"]);
+}
+
+/** Codes whose messages say in words what their causes say in those of the system. */
+const EXPLAINED: ReadonlySet<string> = new Set([
+  "CONFIG_UNREADABLE",
+  "STATUS_UNREACHABLE",
+  "EPMD_UNREACHABLE",
+  "ADMIN_LISTEN_FAILED",
+]);
+
 function told(error: IsthmusError): string {
   // its problems say it all
   if (error.code === "CONFIG_INVALID") return error.message;
   const lines = [`${error.message} (${error.code})`];
+  if (EXPLAINED.has(error.code)) return lines.join("");
   for (let cause = error.cause; cause instanceof Error && lines.length < 5; cause = cause.cause) {
     lines.push(`  because: ${cause.message}`);
   }
@@ -151,6 +147,11 @@ function port(text: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= 1 && number <= 65_535) return number;
   throw new InvalidArgumentError("It must be a port, 1 to 65535.");
+}
+
+function url(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError("It must be an address, http://host:port.");
 }
 
 function seconds(text: string): number {

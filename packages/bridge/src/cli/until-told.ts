@@ -1,6 +1,9 @@
 import type { Logger } from "@isthmus/wire";
 import { EXIT } from "./exit-status.ts";
 
+/** How long something that was left open may keep the process alive after an orderly end. */
+const LINGER_MS = 1000;
+
 /**
  * Waits for SIGTERM or SIGINT, then for the polite end; a second signal ends at once.
  * @param end begins the polite end; undefined while there is nothing to be polite about, because it still starts
@@ -29,4 +32,9 @@ export function untilTold(logger: Logger, end: () => Promise<void> | undefined):
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
   });
+}
+
+/** After an orderly end: ends the process although something that was left open would keep it alive. */
+export function exitSoon(status: number): void {
+  setTimeout(() => process.exit(status), LINGER_MS).unref();
 }

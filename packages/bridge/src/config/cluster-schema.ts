@@ -86,6 +86,11 @@ const far = {
 /** A cluster of another site. */
 export const farClusterSchema = map(far);
 
+/** Whether what is written for a cluster is one of another site, right or wrong. */
+export function isFarInput(raw: unknown): boolean {
+  return isRecord(raw) && "site" in raw;
+}
+
 /** The keys of a cluster of another site. */
 export const FAR_KEYS: readonly string[] = Object.keys(far);
 

@@ -3,12 +3,19 @@ import { type TlsSide, tlsClientOptions, tlsServerOptions } from "@isthmus/dist-
 import { epmdResolver, staticResolver } from "@isthmus/epmd-client";
 import type * as v from "valibot";
 import type { ClusterOptions, DiscoveryOptions, FarClusterOptions, OwnClusterOptions } from "../options.ts";
-import { clusterSchema, farClusterSchema, type TlsSideInput, topologySchema } from "./cluster-schema.ts";
+import {
+  clusterSchema,
+  farClusterSchema,
+  isFarInput,
+  type TlsSideInput,
+  topologySchema,
+} from "./cluster-schema.ts";
 import type { Examination } from "./examination.ts";
 import { isLoopback } from "./meaning.ts";
 import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema-parts.ts";
 import { readTopology } from "./topology.ts";
+import { withoutUndefined } from "./without-undefined.ts";
 
 type ClusterInput = v.InferOutput<typeof clusterSchema>;
 type DiscoveryInput = NonNullable<ClusterInput["discovery"]>;
@@ -32,7 +39,7 @@ export async function readCluster(
   path: KeyPath,
   epmdPort: number,
 ): Promise<ReadCluster | undefined> {
-  if (isRecord(raw) && "site" in raw) {
+  if (isFarInput(raw)) {
     const options = examination.part(farClusterSchema, raw, path);
     return options && { options: options as FarClusterOptions, strategies: new Map() };
   }
@@ -44,8 +51,7 @@ export async function readCluster(
   if (cluster === undefined || cookie === undefined) return undefined;
   const options: OwnClusterOptions = {
     ...ownCluster(cluster, cookie, epmdPort),
-    ...(discovery === undefined ? {} : { discovery: discovery.topologies }),
-    ...(tls === undefined ? {} : { tls }),
+    ...withoutUndefined({ discovery: discovery?.topologies, tls }),
   };
   return { options, strategies: discovery?.strategies ?? new Map() };
 }
@@ -61,10 +67,7 @@ function ownCluster(
   return {
     node: cluster.node,
     cookie,
-    listen: {
-      ...(cluster.listen?.host === undefined ? {} : { host: cluster.listen.host }),
-      port: cluster.listen?.port ?? 0,
-    },
+    listen: withoutUndefined({ host: cluster.listen?.host, port: cluster.listen?.port ?? 0 }),
     epmd: register === false ? false : { host: host ?? "127.0.0.1", port },
     embeddedEpmd: embedded ?? (host === undefined || isLoopback(host) ? "auto" : "never"),
     resolver:
@@ -72,8 +75,7 @@ function ownCluster(
         ? fallback
         : staticResolver(Object.fromEntries(ports.map(([node, at]) => [node, { port: at }])), fallback),
     hosts: cluster.discovery?.hosts ?? [],
-    ...(cluster.tick_time === undefined ? {} : { tickTimeSeconds: cluster.tick_time }),
-    ...(cluster.narrow === undefined ? {} : { narrow: cluster.narrow }),
+    ...withoutUndefined({ tickTimeSeconds: cluster.tick_time, narrow: cluster.narrow }),
   };
 }
 
@@ -106,7 +108,7 @@ async function readDiscovery(
     const rest = { guard: guard ?? {}, compat: compat ?? false };
     await add(
       ONLY_TOPOLOGY,
-      { strategy, config: config ?? {}, ...rest, ...(removal === undefined ? {} : { removal }) },
+      { strategy, config: config ?? {}, ...rest, ...withoutUndefined({ removal }) },
       path,
     );
   }
@@ -145,14 +147,14 @@ function readTls(
 }
 
 function readSide(examination: Examination, given: TlsSideInput, path: KeyPath): TlsSide {
-  const pem = (name: string | undefined, ...key: (string | number)[]): Buffer | undefined =>
-    name === undefined ? undefined : examination.file(name, [...path, ...key]);
+  const file = (name: string | undefined, ...key: KeyPath): Buffer | undefined =>
+    examination.file(name, [...path, ...key]);
   const ca = given.ca?.flatMap(
-    (name, i) => pem(name, "ca", ...((given.ca?.length ?? 0) > 1 ? [i] : [])) ?? [],
+    (name, i) => file(name, "ca", ...((given.ca?.length ?? 0) > 1 ? [i] : [])) ?? [],
   );
   const side = {
-    cert: pem(given.certificate, "certificate"),
-    key: pem(given.key, "key"),
+    cert: file(given.certificate, "certificate"),
+    key: file(given.key, "key"),
     passphrase: examination.secret(given.passphrase, [...path, "passphrase"]),
     ca,
     verify: given.verify,
@@ -162,7 +164,7 @@ function readSide(examination: Examination, given: TlsSideInput, path: KeyPath):
     maxVersion: given.max_version,
     ciphers: given.ciphers,
     honorCipherOrder: given.honor_cipher_order,
-    dhparam: pem(given.dhparam, "dhparam"),
+    dhparam: file(given.dhparam, "dhparam"),
   };
-  return Object.fromEntries(Object.entries(side).filter(([, value]) => value !== undefined)) as TlsSide;
+  return withoutUndefined(side);
 }

@@ -1,7 +1,5 @@
-import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Cookie } from "@isthmus/dist-handshake";
-import { IsthmusError } from "@isthmus/wire";
 import type * as v from "valibot";
 import type { ClusterOptions, GroupOptions, MirrorOptions, RouteOptions } from "../options.ts";
 import type { PolicyMode } from "../policy/policy.ts";
@@ -13,11 +11,10 @@ import { type ReadCluster, readCluster } from "./cluster.ts";
 import type { ReadCookieFile } from "./cookie.ts";
 import { groupOptions, mirrorOptions, routeOptions, ruleOptions } from "./crossing.ts";
 import { groupSchema, mirrorSchema, routeSchema, ruleSchema } from "./crossing-schema.ts";
-import type { ConfigErrorCode } from "./errors.ts";
 import { Examination, type Surroundings } from "./examination.ts";
 import { fixedParts } from "./fixed-parts.ts";
 import { checkMeaning } from "./meaning.ts";
-import { type ReadNamedFile, readNamedFile, reasonOf } from "./named-file.ts";
+import { type ReadNamedFile, readConfigFile, readNamedFile } from "./named-file.ts";
 import { configInvalid } from "./problem.ts";
 import { fileSchema, isShown, keysAt } from "./schema.ts";
 import { isRecord } from "./schema-parts.ts";
@@ -82,17 +79,7 @@ export interface ParseConfigOptions extends LoadConfigOptions {
  * @throws IsthmusError `CONFIG_UNREADABLE`; `CONFIG_INVALID` with every problem of the file
  */
 export async function loadConfig(file: string, options: LoadConfigOptions = {}): Promise<BridgeConfig> {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    const code: ConfigErrorCode = "CONFIG_UNREADABLE";
-    throw new IsthmusError(code, `The configuration ${file} cannot be read: ${reasonOf(cause)}.`, {
-      cause,
-      context: { file },
-    });
-  }
-  return parseConfig(text, { ...options, file });
+  return parseConfig(readConfigFile(file), { ...options, file });
 }
 
 /**

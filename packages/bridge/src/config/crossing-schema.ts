@@ -107,7 +107,7 @@ const rule = {
   groups: v.optional(oneOrMany(text("a pattern of names of groups"))),
   pid: v.optional(v.pipe(flag, v.literal(true, "must be true, or not there."))),
   rpc: v.optional(oneOrMany(functionText)),
-  operations: v.optional(oneOrMany(oneOf("send", ...OPERATIONS) as v.GenericSchema<unknown, string>)),
+  operations: v.optional(oneOrMany(oneOf("send", ...OPERATIONS))),
   nodes: v.optional(oneOrMany(nodeName)),
   balance: v.optional(oneOf("first_up", "round_robin")),
   funs: v.optional(flag),

@@ -61,9 +61,9 @@ export class Examination {
     );
   }
 
-  /** What is in the file that is named at `path`; undefined, with a problem, when it cannot be read. */
-  file(name: string, path: KeyPath): Buffer | undefined {
-    return this.#read(name, false, path);
+  /** What is in the file that is named at `path`, if one is; undefined, with a problem, when it cannot be read. */
+  file(name: string | undefined, path: KeyPath): Buffer | undefined {
+    return name === undefined ? undefined : this.#read(name, false, path);
   }
 
   /** The path that is meant by `name`: a relative one starts from the folder of the configuration. */

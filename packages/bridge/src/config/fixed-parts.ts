@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Cookie } from "@isthmus/dist-handshake";
 import type { ClusterOptions } from "../options.ts";
+import { isFarInput } from "./cluster-schema.ts";
 import { isRecord } from "./schema-parts.ts";
 
 /** What {@link fixedParts} looks at. */
@@ -46,7 +47,7 @@ export function fixedParts({
     const discovery = isRecord(raw["discovery"]) ? raw["discovery"] : {};
     const { hosts: _hosts, ...fixed } = discovery;
     const cluster = clusters[id];
-    found.set(key, digest("site" in raw));
+    found.set(key, digest(isFarInput(raw)));
     for (const one of CLUSTER_KEYS) found.set(`${key}.${one}`, digest([raw[one], within(`${key}.${one}`)]));
     const cookie = cluster !== undefined && "cookie" in cluster ? (cluster.cookie as Cookie) : undefined;
     found.set(`${key}.cookie`, digest(undefined, cookie));

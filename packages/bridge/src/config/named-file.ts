@@ -18,21 +18,33 @@ export const readNamedFile: ReadNamedFile = (path, { checkPermissions }) => {
     file = openSync(path, "r");
     const found = fstatSync(file);
     const { mode, size } = found;
-    if (!found.isFile()) throw unreadable(`The file ${path} is not a regular file.`);
+    if (!found.isFile()) throw unreadable(path, `The file ${path} is not a regular file.`);
     if (checkPermissions && process.platform !== "win32" && (mode & 0o077) !== 0)
-      throw unreadable(`The file ${path} must be accessible by its owner only. Run: chmod 400 ${path}`);
-    if (size > MAX_BYTES) throw unreadable(`The file ${path} is larger than ${MAX_BYTES} bytes.`);
+      throw unreadable(path, `The file ${path} must be accessible by its owner only. Run: chmod 400 ${path}`);
+    if (size > MAX_BYTES) throw unreadable(path, `The file ${path} is larger than ${MAX_BYTES} bytes.`);
     return readFileSync(file);
   } catch (cause) {
     if (isIsthmusError(cause)) throw cause;
-    throw unreadable(`The file ${path} cannot be read: ${reasonOf(cause)}.`, cause);
+    throw unreadable(path, `The file ${path} cannot be read: ${reasonOf(cause)}.`, cause);
   } finally {
     if (file !== undefined) closeSync(file);
   }
 };
 
+/**
+ * The text of the configuration file that a command was given.
+ * @throws IsthmusError `CONFIG_UNREADABLE`
+ */
+export function readConfigFile(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw unreadable(file, `The configuration ${file} cannot be read: ${reasonOf(cause)}.`, cause);
+  }
+}
+
 /** Why a file could not be read, in words. */
-export function reasonOf(cause: unknown): string {
+function reasonOf(cause: unknown): string {
   const { code } = cause as NodeJS.ErrnoException;
   return (code === undefined ? undefined : REASONS[code]) ?? String(code ?? cause);
 }
@@ -43,7 +55,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: "this user may not read it",
 };
 
-function unreadable(message: string, cause?: unknown): IsthmusError {
+function unreadable(file: string, message: string, cause?: unknown): IsthmusError {
   const code: ConfigErrorCode = "CONFIG_UNREADABLE";
-  return new IsthmusError(code, message, cause === undefined ? {} : { cause });
+  return new IsthmusError(code, message, { context: { file }, ...(cause === undefined ? {} : { cause }) });
 }

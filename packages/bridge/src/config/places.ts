@@ -1,4 +1,5 @@
 import { isNodeName, nearest } from "@isthmus/wire";
+import { isFarInput } from "./cluster-schema.ts";
 import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema-parts.ts";
 
@@ -41,7 +42,7 @@ export interface Cluster {
 export function clustersOf(input: MeaningInput): Cluster[] {
   return Object.entries(input.clusters).map(([id, raw]): Cluster => {
     const [node] = names(input, get(raw, "node"), ["clusters", id, "node"]);
-    return { id, raw, node, far: isRecord(raw) && "site" in raw };
+    return { id, raw, node, far: isFarInput(raw) };
   });
 }
 

@@ -59,9 +59,9 @@ export const oneOf = <const T extends readonly string[]>(...words: T) =>
 export const name = (what: string) => v.pipe(text(what), v.maxLength(255, "is longer than 255 characters."));
 
 /** A list of texts that may also be written as one text. Problems then stand where the text stands. */
-export const oneOrMany = (item: v.GenericSchema<unknown, string>) =>
+export const oneOrMany = <T extends string>(item: v.GenericSchema<unknown, T>) =>
   v.lazy(
-    (input): v.GenericSchema<unknown, string[]> =>
+    (input): v.GenericSchema<unknown, T[]> =>
       Array.isArray(input)
         ? v.pipe(v.array(item), v.minLength(1, "must name at least one."))
         : v.pipe(

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { DEFAULT_ROUTER_LIMITS } from "../routing/context.ts";
-import { CLUSTER_KEYS, FAR_KEYS } from "./cluster-schema.ts";
+import { CLUSTER_KEYS, FAR_KEYS, isFarInput } from "./cluster-schema.ts";
 import { CROSSING_KEYS } from "./crossing-schema.ts";
 import type { KeyPath } from "./problem.ts";
 import { flag, isRecord, limitsOf, map, oneOf, port, text, whole } from "./schema-parts.ts";
@@ -74,9 +74,7 @@ export function keysAt(place: KeyPath, given?: unknown): readonly string[] | und
   if (place.length === 0) return Object.keys(top);
   for (const [pattern, keys] of KEYS) {
     if (fits(pattern, place))
-      return pattern.length === 2 && pattern[0] === "clusters" && isRecord(given) && "site" in given
-        ? FAR_KEYS
-        : keys;
+      return pattern.length === 2 && pattern[0] === "clusters" && isFarInput(given) ? FAR_KEYS : keys;
   }
   return undefined;
 }

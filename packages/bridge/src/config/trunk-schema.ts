@@ -91,14 +91,16 @@ const database = {
   ca: path(),
 };
 const lease = {
-  lease: oneOf("consul", "postgres"),
+  lease: oneOf("consul", "postgres", "kubernetes"),
   name: v.pipe(
     text("a name that all bridges of the group give"),
     v.maxLength(200, "is longer than 200 characters."),
   ),
   ttl_seconds: v.optional(whole("seconds", 3, 600)),
-  url: v.optional(text("the address of Consul, http://host:port")),
+  url: v.optional(text("the address of the service, http://host:port or https://host:port")),
   token: v.optional(secret),
+  token_file: path(),
+  namespace: v.optional(text("the name of a namespace")),
   ca: path(),
   database: v.optional(map(database)),
 };

@@ -12,6 +12,7 @@ import type { KeyPath } from "./problem.ts";
 import { isRecord } from "./schema-parts.ts";
 import { camelCased } from "./topology.ts";
 import { siteSchema, trunkSchema } from "./trunk-schema.ts";
+import { withoutUndefined } from "./without-undefined.ts";
 
 type TrunkInput = v.InferOutput<typeof trunkSchema>;
 type SiteInput = v.InferOutput<typeof siteSchema>;
@@ -56,9 +57,8 @@ export function readTrunk(examination: Examination, raw: unknown): ReadTrunk | u
   return {
     options: {
       site: trunk.site,
-      ...(listen === undefined ? {} : { listen }),
       // those who call everybody else need no calls of theirs
-      ...(nats === undefined || (called.length === 0 && inputs.size > 0) ? {} : { nats }),
+      ...withoutUndefined({ listen, nats: called.length === 0 && inputs.size > 0 ? undefined : nats }),
       sites,
     },
     addresses: new Map(Array.from(inputs, ([name, { connect = [] }]) => [name, connect.map(publicAddress)])),
@@ -72,19 +72,15 @@ function readListen(
   const { host, port, path, max_connections } = given;
   const at: KeyPath = [...AT, "listen", "tls"];
   const { tls } = given;
-  const read = tls && {
-    cert: examination.file(tls.certificate, [...at, "certificate"]) ?? "",
-    key: examination.file(tls.key, [...at, "key"]) ?? "",
-    ...optional("passphrase", examination.secret(tls.passphrase, [...at, "passphrase"])),
-    ...optional("ca", tls.ca === undefined ? undefined : examination.file(tls.ca, [...at, "ca"])),
-  };
-  return {
-    port,
-    ...optional("host", host),
-    ...optional("path", path),
-    ...optional("maxConnections", max_connections),
-    ...optional("tls", read),
-  };
+  const read =
+    tls &&
+    withoutUndefined({
+      cert: examination.file(tls.certificate, [...at, "certificate"]) ?? "",
+      key: examination.file(tls.key, [...at, "key"]) ?? "",
+      passphrase: examination.secret(tls.passphrase, [...at, "passphrase"]),
+      ca: examination.file(tls.ca, [...at, "ca"]),
+    });
+  return withoutUndefined({ port, host, path, maxConnections: max_connections, tls: read });
 }
 
 function readNats(examination: Examination, given: NonNullable<TrunkInput["nats"]>): NatsOptions {
@@ -94,26 +90,16 @@ function readNats(examination: Examination, given: NonNullable<TrunkInput["nats"
     if (!/^(nats|tls):\/\//.test(server) || !URL.canParse(server))
       examination.add([...at, "servers", i], "must be the address of a server, nats://host:port.");
   });
-  const pem = (key: "ca" | "certificate" | "key"): string | undefined => {
-    const name = tls?.[key];
-    return name === undefined ? undefined : examination.file(name, [...at, "tls", key])?.toString("utf8");
-  };
-  return {
+  const pem = (key: "ca" | "certificate" | "key"): string | undefined =>
+    examination.file(tls?.[key], [...at, "tls", key])?.toString("utf8");
+  return withoutUndefined({
     servers,
-    ...optional("token", examination.secret(given.token, [...at, "token"])),
-    ...optional("user", user),
-    ...optional("password", examination.secret(given.password, [...at, "password"])),
-    ...optional("prefix", prefix),
-    ...(tls === undefined
-      ? {}
-      : {
-          tls: {
-            ...optional("ca", pem("ca")),
-            ...optional("cert", pem("certificate")),
-            ...optional("key", pem("key")),
-          },
-        }),
-  };
+    token: examination.secret(given.token, [...at, "token"]),
+    user,
+    password: examination.secret(given.password, [...at, "password"]),
+    prefix,
+    tls: tls && withoutUndefined({ ca: pem("ca"), cert: pem("certificate"), key: pem("key") }),
+  });
 }
 
 /** Reads one site, whose problems are told where they stand. */
@@ -136,7 +122,7 @@ class SiteReading {
     const examination = this.#examination;
     const { certificate, deflate, limits } = given;
     const secret = examination.secret(given.secret, [...this.#path, "secret"]);
-    const known = { ...optional("secret", secret), ...optional("certificate", certificate) };
+    const known = withoutUndefined({ secret, certificate });
     examination.attempt(() => checkSites(this.#ours, this.#name), this.#wrong());
     // a secret that could not be read has its problem already
     if (given.secret === undefined || secret !== undefined)
@@ -149,9 +135,7 @@ class SiteReading {
     const open = this.#open(given);
     return {
       ...known,
-      ...optional("deflate", deflate),
-      ...optional("limits", bounds),
-      ...(open.length === 0 ? {} : { open }),
+      ...withoutUndefined({ deflate, limits: bounds, open: open.length === 0 ? undefined : open }),
     };
   }
 
@@ -172,7 +156,7 @@ class SiteReading {
         return [];
       }
       const way = this.#examination.attempt(
-        () => webSocket({ url: address, ...optional("tls", tls), ...optional("proxy", proxy) }),
+        () => webSocket({ url: address, ...withoutUndefined({ tls, proxy }) }),
         this.#wrong(at),
       );
       return way === undefined ? [] : [way];
@@ -185,21 +169,17 @@ class SiteReading {
   #tls({ tls, certificate }: SiteInput) {
     const examination = this.#examination;
     const at: KeyPath = [...this.#path, "tls"];
-    const pem = (key: "ca" | "certificate" | "key"): Buffer | undefined => {
-      const name = tls?.[key];
-      return name === undefined ? undefined : examination.file(name, [...at, key]);
-    };
     if (tls?.server_name !== undefined && isIP(tls.server_name) !== 0)
       examination.add([...at, "server_name"], "must be a name; an address needs none.");
-    const read = {
-      ...optional("ca", pem("ca")),
-      ...optional("cert", pem("certificate")),
-      ...optional("key", pem("key")),
-      ...optional("passphrase", examination.secret(tls?.passphrase, [...at, "passphrase"])),
-      ...optional("servername", tls?.server_name),
+    const read = withoutUndefined({
+      ca: examination.file(tls?.ca, [...at, "ca"]),
+      cert: examination.file(tls?.certificate, [...at, "certificate"]),
+      key: examination.file(tls?.key, [...at, "key"]),
+      passphrase: examination.secret(tls?.passphrase, [...at, "passphrase"]),
+      servername: tls?.server_name,
       // who is known by a certificate need not have the name of a host in it
-      ...(certificate === true ? { site: this.#name } : {}),
-    };
+      site: certificate === true ? this.#name : undefined,
+    });
     return Object.keys(read).length === 0 ? undefined : read;
   }
 }
@@ -209,8 +189,4 @@ function publicAddress(address: string): string {
   if (!URL.canParse(address)) return "an address";
   const { protocol, host, pathname } = new URL(address);
   return `${protocol}//${host}${pathname === "/" ? "" : pathname}`;
-}
-
-function optional<K extends string, T>(key: K, value: T | undefined): { readonly [P in K]?: T } {
-  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: T });
 }

@@ -2,6 +2,7 @@ import type { HiddenNode, NamedProcess, Process } from "@isthmus/core";
 import { Atom, atom, inspectTerm, Pid, type Term, Tuple, tuple } from "@isthmus/etf";
 import { EventSubscribers } from "@isthmus/strategies";
 import { type Logger, silentLogger } from "@isthmus/wire";
+import { pidKey } from "../translate/identifier.ts";
 
 /** Options of {@link serveClusterEvents}. */
 export interface ClusterEventsOptions {
@@ -139,9 +140,7 @@ function targetOf(value: Term): Target | undefined {
 }
 
 function keyOf(target: Target): string {
-  return target instanceof Pid
-    ? `<${target.node.text}.${target.creation}.${target.id}.${target.serial}>`
-    : `{${target.name.text}, ${target.node.text}}`;
+  return target instanceof Pid ? pidKey(target) : `{${target.name.text}, ${target.node.text}}`;
 }
 
 function tell(listener: (event: Term) => void, event: Term, logger: Logger): void {

@@ -1,15 +1,14 @@
-import { readFileSync } from "node:fs";
 import { Cookie } from "@isthmus/dist-handshake";
 import { epmdResolver, type NodeResolver, staticResolver } from "@isthmus/epmd-client";
-import { IsthmusError, parseNodeName } from "@isthmus/wire";
+import { parseNodeName } from "@isthmus/wire";
 import type * as v from "valibot";
 import type { ReadCookieFile } from "../config/cookie.ts";
-import type { ConfigErrorCode } from "../config/errors.ts";
 import { Examination } from "../config/examination.ts";
-import { readNamedFile, reasonOf } from "../config/named-file.ts";
+import { readConfigFile, readNamedFile } from "../config/named-file.ts";
 import { configInvalid, type KeyPath } from "../config/problem.ts";
 import { isRecord } from "../config/schema-parts.ts";
 import { readTopology, type TopologyConfig } from "../config/topology.ts";
+import { withoutUndefined } from "../config/without-undefined.ts";
 import { YamlSource } from "../config/yaml-source.ts";
 import { fileSchema, isShown, keysAt, nodeSchema, topologySchema } from "./schema.ts";
 
@@ -51,17 +50,7 @@ export interface ParseFormConfigOptions {
  * @throws IsthmusError `CONFIG_UNREADABLE`; `CONFIG_INVALID` with every problem of the file
  */
 export async function loadFormConfig(file: string): Promise<FormConfig> {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8");
-  } catch (cause) {
-    const code: ConfigErrorCode = "CONFIG_UNREADABLE";
-    throw new IsthmusError(code, `The configuration ${file} cannot be read: ${reasonOf(cause)}.`, {
-      cause,
-      context: { file },
-    });
-  }
-  return parseFormConfig(text, { file });
+  return parseFormConfig(readConfigFile(file), { file });
 }
 
 /**
@@ -141,12 +130,7 @@ class FormExamination extends Examination {
     const read = await readTopology(this, topology, path);
     if (read === undefined) return undefined;
     const { connect, disconnect, list_nodes, removal = "never" } = topology;
-    return {
-      ...read,
-      removal,
-      ...(connect === undefined ? {} : { connect }),
-      ...(disconnect === undefined ? {} : { disconnect }),
-      ...(list_nodes === undefined ? {} : { listNodes: list_nodes }),
-    } as TopologyConfig;
+    const hooks = withoutUndefined({ connect, disconnect, listNodes: list_nodes });
+    return { ...read, removal, ...hooks } as TopologyConfig;
   }
 }

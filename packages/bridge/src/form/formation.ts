@@ -1,4 +1,4 @@
-import { type HiddenNode, type NodeEvent, startNode } from "@isthmus/core";
+import { type HiddenNode, startNode } from "@isthmus/core";
 import {
   type Cluster,
   type ClusterEvent,
@@ -10,6 +10,7 @@ import {
   type TopologyStatus,
 } from "@isthmus/strategies";
 import { type Clock, type IsthmusError, type Logger, systemClock } from "@isthmus/wire";
+import { nodeHooks } from "../discovery/node-hooks.ts";
 import type { BeamFacts } from "./beam-calls.ts";
 import type { FormConfig } from "./config.ts";
 import { LocalNode } from "./local-node.ts";
@@ -98,7 +99,7 @@ export class Formation implements AsyncDisposable {
     this.#link = startTopology({
       name: "local node",
       strategy: epmd({ hosts: [name] }),
-      hooks: linkHooks(hidden),
+      hooks: nodeHooks(hidden),
       backoff: LOCAL_BACKOFF,
       removal: "never",
       logger,
@@ -197,12 +198,20 @@ export class Formation implements AsyncDisposable {
   }
 
   #endSession(): void {
+    // first, so that it does not take what is aborted for a failure
+    const stopped = this.#stopCluster();
     this.#session.abort();
     this.#inTurn(async () => {
-      const cluster = this.#cluster;
-      this.#cluster = undefined;
-      await cluster?.stop();
+      await stopped;
+      // one that was still starting
+      await this.#stopCluster();
     });
+  }
+
+  async #stopCluster(): Promise<void> {
+    const cluster = this.#cluster;
+    this.#cluster = undefined;
+    await cluster?.stop();
   }
 
   #inTurn(work: () => Promise<void>): void {
@@ -271,19 +280,4 @@ export class Formation implements AsyncDisposable {
   #pause(ms: number): Promise<void> {
     return new Promise((resolve) => this.#clock.after(ms, resolve));
   }
-}
-
-function linkHooks(hidden: HiddenNode): ClusterHooks {
-  const on = (type: NodeEvent["type"], listener: (node: string) => void): (() => void) =>
-    hidden.onNodeEvent((event) => {
-      if (event.type === type) listener(event.node);
-    });
-  return {
-    self: hidden.name,
-    connect: (node, signal) => hidden.connect(node, { signal }),
-    disconnect: async (node) => void hidden.disconnect(node),
-    listNodes: () => hidden.nodes().map(({ node }) => node),
-    onNodeUp: (listener) => on("up", listener),
-    onNodeDown: (listener) => on("down", listener),
-  };
 }

@@ -38,10 +38,28 @@ export class GroupFederation {
   }
 
   /**
+   * Has the bridge take part in all scopes that entries need, and shows nothing of them yet.
+   * @throws IsthmusError `NAME_TAKEN` when a process of a bridge's node has the name of a scope; then all is as before
+   */
+  prepare(groups: readonly GroupOptions[]): void {
+    const begun: [string, Shared][] = [];
+    try {
+      for (const options of groups) {
+        const key = shareKey(options);
+        if (!this.#shares.has(key)) begun.push([key, this.#begin(key, options)]);
+      }
+    } catch (error) {
+      for (const [key, shared] of begun) this.#end(key, shared);
+      throw error;
+    }
+  }
+
+  /**
    * Takes other entries, or the same ones under other rules. What stays as it was is not touched.
-   * @throws IsthmusError `NAME_TAKEN` when a process of a bridge's node has the name of a scope
+   * @throws IsthmusError as {@link GroupFederation.prepare}
    */
   configure(groups: readonly GroupOptions[]): void {
+    this.prepare(groups);
     const before = new Map(this.#entries.map((entry) => [JSON.stringify(entry.options), entry]));
     this.#entries = groups.map(
       (options) => before.get(JSON.stringify(options)) ?? new GroupEntry(options, this.#options.logger),
@@ -54,10 +72,7 @@ export class GroupFederation {
       else entries.push(entry);
     }
     for (const [key, shared] of this.#shares) if (!byShare.has(key)) this.#end(key, shared);
-    for (const [key, entries] of byShare) {
-      const { share } = this.#shares.get(key) ?? this.#begin(key, entries[0]!.options);
-      share.configure(entries);
-    }
+    for (const [key, entries] of byShare) this.#shares.get(key)?.share.configure(entries);
   }
 
   /** How each entry stands. */

@@ -1,9 +1,5 @@
 import type { Pid } from "@isthmus/etf";
-
-/** A pid as the key of a `Map`. */
-export function pidText({ node, id, serial, creation }: Pid): string {
-  return `${id}.${serial}.${creation} ${node.text}`;
-}
+import { pidKey } from "../translate/identifier.ts";
 
 /** Members of a group, each as often as it joined. */
 export class MemberList {
@@ -17,7 +13,7 @@ export class MemberList {
   }
 
   add(pid: Pid): void {
-    const key = pidText(pid);
+    const key = pidKey(pid);
     const known = this.#members.get(key);
     if (known === undefined) this.#members.set(key, { pid, times: 1 });
     else known.times++;
@@ -27,7 +23,7 @@ export class MemberList {
 
   /** One membership fewer. @returns false when there was none */
   remove(pid: Pid): boolean {
-    const key = pidText(pid);
+    const key = pidKey(pid);
     const known = this.#members.get(key);
     if (known === undefined) return false;
     if (--known.times === 0) this.#members.delete(key);
@@ -48,7 +44,7 @@ export class MemberList {
   difference(wanted: readonly Pid[]): { readonly added: Pid[]; readonly removed: Pid[] } {
     const left = new Map(Array.from(this.#members, ([key, { times }]) => [key, times]));
     const added = wanted.filter((pid) => {
-      const key = pidText(pid);
+      const key = pidKey(pid);
       const times = left.get(key) ?? 0;
       if (times > 0) left.set(key, times - 1);
       return times === 0;

@@ -1,8 +1,8 @@
 import type { PgScope } from "@isthmus/core";
 import type { Pid, Term } from "@isthmus/etf";
 import type { ClusterRouter } from "../routing/cluster-router.ts";
+import { pidKey } from "../translate/identifier.ts";
 import { isLimit } from "../translate/not-carried.ts";
-import { pidText } from "./member-list.ts";
 
 /** A member as the cluster that sees it knows it. */
 interface Shown {
@@ -35,7 +35,7 @@ export class ShownMembers {
     const { scope, group, onLimit } = this.#options;
     const announced: Pid[] = [];
     for (const own of pids) {
-      const key = pidText(own);
+      const key = pidKey(own);
       let shown = this.#shown.get(key);
       if (shown === undefined) {
         try {
@@ -57,7 +57,7 @@ export class ShownMembers {
     const { scope, group, from } = this.#options;
     const withdrawn: Pid[] = [];
     for (const own of pids) {
-      const key = pidText(own);
+      const key = pidKey(own);
       const shown = this.#shown.get(key);
       if (shown === undefined) continue;
       withdrawn.push(shown.pid);
@@ -73,9 +73,9 @@ export class ShownMembers {
   renew(pids: readonly Pid[]): void {
     const { from, to } = this.#options;
     const changed = pids.filter((own) => {
-      const shown = this.#shown.get(pidText(own));
+      const shown = this.#shown.get(pidKey(own));
       try {
-        return shown !== undefined && pidText(to.show(own, from)) !== pidText(shown.pid);
+        return shown !== undefined && pidKey(to.show(own, from)) !== pidKey(shown.pid);
       } catch (error) {
         if (!isLimit(error)) throw error;
         // it is said when it is tried to announce them

@@ -3,14 +3,12 @@ import { atom } from "@isthmus/etf";
 import { type Clock, isIsthmusError, type Logger, parseNodeName } from "@isthmus/wire";
 import { bridgeError } from "../errors.ts";
 import { nodeOptions } from "../membership.ts";
-import type { MirrorOptions, OwnClusterOptions } from "../options.ts";
+import { DEFAULT_MAX_MIRRORS, type MirrorOptions, type OwnClusterOptions } from "../options.ts";
 import { anyMatches, type Pattern, pattern } from "../policy/pattern.ts";
 import type { ClusterRouter } from "../routing/cluster-router.ts";
+import type { MessageLimits } from "../routing/context.ts";
 import { Mirror } from "./mirror.ts";
 import type { MirrorRouter } from "./mirror-router.ts";
-
-/** Mirrors at a time when no other number is given. */
-const DEFAULT_MAX = 64;
 
 /** A mirror, as `isthmus` shows it. */
 export interface MirrorStatus {
@@ -31,8 +29,7 @@ export interface MirrorEntryContext {
   readonly to: ClusterRouter;
   /** The options of `from`. */
   readonly cluster: OwnClusterOptions;
-  /** See `RouterLimits`. */
-  readonly maxMessageBytes: number;
+  readonly limits: MessageLimits;
   readonly names: MirrorNames;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -88,7 +85,7 @@ export class MirrorEntry {
     this.#patterns = options.nodes?.map(pattern);
     const { node } = context.to;
     this.#stop = node.onNodeEvent((event) => this.#onNode(event));
-    for (const { node: name } of node.nodes()) this.#mirror(name);
+    for (const { node: name } of node.nodes()) this.#mirror(name, true);
   }
 
   status(): MirrorStatus[] {
@@ -116,22 +113,25 @@ export class MirrorEntry {
 
   #onNode({ type, node }: NodeEvent): void {
     if (type === "up") {
-      this.#mirror(node);
+      this.#mirror(node, false);
       return;
     }
     this.#end(node);
     // there may be room now for one that had none
-    for (const { node: other } of this.#context.to.node.nodes()) this.#mirror(other);
+    for (const { node: other } of this.#context.to.node.nodes()) this.#mirror(other, true);
   }
 
-  /** Other bridges, and what they mirror, are never mirrored; hidden nodes only when a pattern says so. */
-  #mirror(node: string): void {
+  /**
+   * Other bridges, and what they mirror, are never mirrored; hidden nodes only when a pattern says so.
+   * @param late see {@link Mirror}
+   */
+  #mirror(node: string, late: boolean): void {
     const { from, to, names, logger, clock } = this.#context;
     const connection = to.node.connection(atom(node));
     if (this.#leaving || connection === undefined || connection.joinsBridges) return;
     if (this.#mirrors.has(node)) return;
     if (this.#patterns === undefined ? connection.hidden : !anyMatches(this.#patterns, node)) return;
-    const { max = DEFAULT_MAX } = this.options;
+    const { max = DEFAULT_MAX_MIRRORS } = this.options;
     const name = this.#nameOf(node);
     const about = { cluster: from.id, mirror: name, of: node };
     if (this.#mirrors.size >= max) {
@@ -145,7 +145,7 @@ export class MirrorEntry {
       return;
     }
     const start = (router: MirrorRouter, creation: number) => this.#start(name, router, creation);
-    this.#mirrors.set(node, new Mirror({ from, to, connection, name, start, logger, clock }));
+    this.#mirrors.set(node, new Mirror({ from, to, connection, name, late, start, logger, clock }));
   }
 
   #end(node: string): void {
@@ -168,14 +168,14 @@ export class MirrorEntry {
   }
 
   async #start(name: string, router: MirrorRouter, creation: number): Promise<HiddenNode> {
-    const { from, cluster, maxMessageBytes, names, logger, clock } = this.#context;
+    const { from, cluster, limits, names, logger, clock } = this.#context;
     await names.free(from.id, name);
     if (name === cluster.node || from.node.connection(atom(name)) !== undefined) {
       throw bridgeError("MIRROR_NAME_TAKEN", `${name} is the name of another node of ${from.id}.`, {
         context: { node: name },
       });
     }
-    const options = { ...nodeOptions(cluster, maxMessageBytes), name, creation, router, logger, clock };
+    const options = { ...nodeOptions(cluster, limits), name, creation, router, logger, clock };
     const host = cluster.listen?.host;
     return this.#listening(name, (port) =>
       startNode({ ...options, listen: { port, ...(host === undefined ? {} : { host }) } }),

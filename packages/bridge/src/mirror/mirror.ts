@@ -2,12 +2,13 @@ import type { Connection, HiddenNode } from "@isthmus/core";
 import { type Atom, atom } from "@isthmus/etf";
 import { backoffDelay, type Clock, isIsthmusError, type Logger, type Timer } from "@isthmus/wire";
 import { bridgeError } from "../errors.ts";
+import { barrier } from "../routing/barrier.ts";
 import type { ClusterRouter } from "../routing/cluster-router.ts";
 import type { Standin } from "../translate/identity-index.ts";
 import type { Place } from "../translate/translator.ts";
 import { MirrorRouter } from "./mirror-router.ts";
 
-/** Nothing is read from the mirrored node while its mirror starts, but not for longer. */
+/** How long nothing is read from the mirrored node, so that what it sends goes one way, and then the other. */
 const HOLD_MS = 2000;
 /** Delays between attempts to start, in milliseconds. */
 const RETRY = { firstMs: 250, maxMs: 30_000 };
@@ -22,6 +23,8 @@ export interface MirrorContext {
   readonly connection: Connection;
   /** The mirror's name. */
   readonly name: string;
+  /** Whether the node was connected before: then it may have sent something that went over the bridge's connections. */
+  readonly late: boolean;
   /**
    * Starts the mirror's node.
    * @throws IsthmusError when that cannot be, now
@@ -47,6 +50,9 @@ export class Mirror {
   #release: (() => void) | undefined;
   #attempts = 0;
   #starting: Promise<void>;
+  /** It does not start any more. */
+  #leaving = false;
+  #late: boolean;
   #closed: Promise<void> | undefined;
 
   constructor(context: MirrorContext) {
@@ -54,7 +60,8 @@ export class Mirror {
     this.name = context.name;
     this.of = context.connection.peer.text;
     this.#atom = atom(context.name);
-    this.#hold();
+    this.#late = context.late;
+    if (!this.#late) void this.#hold();
     this.#starting = this.#start();
   }
 
@@ -63,9 +70,10 @@ export class Mirror {
     return this.#node?.port;
   }
 
-  /** No new connections; those that there are stay. */
+  /** No new connections; those that there are stay. One that is not up yet does not come up any more. */
   async leave(): Promise<void> {
-    await this.#node?.leave();
+    this.#leave();
+    await (this.#node === undefined ? this.#starting : this.#node.leave());
   }
 
   /** Resolves when everything that was sent is with the operating system, or after `timeoutMs`. */
@@ -79,10 +87,15 @@ export class Mirror {
     return this.#closed;
   }
 
-  async #end(): Promise<void> {
-    const { from, logger } = this.#context;
+  #leave(): void {
+    this.#leaving = true;
     this.#timer?.cancel();
     this.#release?.();
+  }
+
+  async #end(): Promise<void> {
+    const { from, logger } = this.#context;
+    this.#leave();
     const node = this.#node;
     if (node === undefined) {
       await this.#starting;
@@ -95,16 +108,19 @@ export class Mirror {
     await node.close();
   }
 
-  /** What the node sends goes over one connection from the beginning: that of the mirror. */
-  #hold(): void {
+  /** Nothing is read from the node until `#release`, or for too long already; the promise resolves then. */
+  #hold(): Promise<void> {
     const { connection, clock } = this.#context;
     connection.pause();
-    const timer = clock.after(HOLD_MS, () => this.#release?.());
-    this.#release = () => {
-      this.#release = undefined;
-      timer.cancel();
-      connection.resume();
-    };
+    return new Promise((resolve) => {
+      const timer = clock.after(HOLD_MS, () => this.#release?.());
+      this.#release = () => {
+        this.#release = undefined;
+        timer.cancel();
+        connection.resume();
+        resolve();
+      };
+    });
   }
 
   async #start(): Promise<void> {
@@ -120,7 +136,12 @@ export class Mirror {
       }
       const router = new MirrorRouter(from, { name: this.#atom, to, node: peer });
       const node = await this.#context.start(router, standin.creation);
-      if (this.#closed !== undefined) {
+      // the mirror's connections must not overtake what is under way on the bridge's
+      if (this.#late && !this.#leaving) {
+        const peers = from.node.nodes().map((connected) => connected.node);
+        await Promise.race([this.#hold(), barrier(from.node, peers)]);
+      }
+      if (this.#leaving) {
         await node.close();
         return;
       }
@@ -130,6 +151,8 @@ export class Mirror {
       from.index.rename(standin, this.#atom);
       logger.info({ ...about, port: node.port }, "mirror is up");
     } catch (error) {
+      if (this.#leaving) return;
+      this.#late = true;
       const delay = backoffDelay(this.#attempts++, RETRY, Math.random());
       logger.error(
         {
@@ -138,10 +161,9 @@ export class Mirror {
         },
         `the mirror cannot be started; it is tried again in ${delay} ms`,
       );
-      if (this.#closed === undefined)
-        this.#timer = this.#context.clock.after(delay, () => {
-          this.#starting = this.#start();
-        });
+      this.#timer = this.#context.clock.after(delay, () => {
+        this.#starting = this.#start();
+      });
     }
     this.#release?.();
   }

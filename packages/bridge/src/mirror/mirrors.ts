@@ -1,6 +1,7 @@
 import type { Clock, Logger } from "@isthmus/wire";
+import { clusterLogger } from "../cluster-logger.ts";
 import { bridgeError } from "../errors.ts";
-import type { ClusterOptions, MirrorOptions } from "../options.ts";
+import { type ClusterOptions, isFar, type MirrorOptions } from "../options.ts";
 import type { RouterContext } from "../routing/context.ts";
 import { MirrorEntry, MirrorNames, type MirrorStatus } from "./mirror-entry.ts";
 
@@ -24,7 +25,7 @@ export function checkMirrors(
     for (const id of [from, to]) {
       const cluster = Object.hasOwn(clusters, id) ? clusters[id] : undefined;
       if (cluster === undefined) throw invalid(`There is no cluster ${JSON.stringify(id)}.`);
-      if ("site" in cluster)
+      if (isFar(cluster))
         throw invalid(`Mirrors are of and for clusters of this bridge, but ${id} is of another site.`);
     }
     if (from === to) throw invalid(`Mirrors of ${from} cannot be in ${from} itself.`);
@@ -80,14 +81,15 @@ export class Mirrors {
   #entry(options: MirrorOptions): MirrorEntry {
     const { clusters, context, logger, clock } = this.#options;
     const cluster = clusters[options.from]!;
-    if ("site" in cluster) throw new TypeError(`${options.from} was to be checked before`);
+    if (isFar(cluster)) throw new TypeError(`${options.from} was to be checked before`);
     return new MirrorEntry(options, {
       from: context.router(options.from),
       to: context.router(options.to),
       cluster,
-      maxMessageBytes: context.limits.maxMessageBytes,
+      limits: context.limits,
       names: this.#names,
-      ...{ logger, clock },
+      logger: clusterLogger(logger, options.from),
+      clock,
     });
   }
 }

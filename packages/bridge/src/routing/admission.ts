@@ -21,6 +21,16 @@ export interface Described {
   readonly mirror?: string;
 }
 
+/** A fun of `erl_eval` was found in a long message. */
+export class EvaluatedFun extends Error {
+  readonly refusal: Refusal;
+
+  constructor(refusal: Refusal) {
+    super("a fun of erl_eval");
+    this.refusal = refusal;
+  }
+}
+
 /** The rules, as they are asked for the signals of one cluster, and what is told of that. */
 export class Admission {
   readonly #id: string;
@@ -29,6 +39,8 @@ export class Admission {
   readonly #context: RouterContext;
   /** Why the last signal was refused. */
   #lastVerdict: number = VERDICT.ALLOWED;
+  /** Whether the last message that a rule was asked about may have funs of `erl_eval` in it. */
+  #lastFuns = false;
 
   /** @param id the cluster */
   constructor(id: string, self: Atom, context: RouterContext) {
@@ -89,8 +101,12 @@ export class Admission {
     const decision = operation === COMPRESSED ? undefined : decisions[operation]!;
     let verdict: number = VERDICT.DENIED;
     if (decision !== undefined) {
+      this.#lastFuns = decision.funs;
       // links and monitors are no messages
-      verdict = signal.bodyEnd > 0 ? decision.judge(signal.bodyEnd - signal.bodyStart) : bare(decision);
+      verdict =
+        signal.bodyEnd > 0
+          ? decision.judge(signal.bodyEnd - signal.bodyStart + signal.missingBytes)
+          : bare(decision);
       if (
         verdict === VERDICT.ALLOWED &&
         !decision.funs &&
@@ -120,6 +136,38 @@ export class Admission {
     }
     this.#context.refusals.record(refusal);
     return false;
+  }
+
+  /**
+   * Looks for funs of `erl_eval` in the rest of a long message, which has just been let pass.
+   * @returns what looks at each part of it, and throws when it has found one; undefined when there is nothing to look for
+   */
+  inspector(
+    source: Connection,
+    operation: number | undefined,
+    lane: Lane,
+    target: Connection,
+  ): ((bytes: Buffer, start: number, end: number) => void) | undefined {
+    if (this.#lastFuns || operation === undefined) return undefined;
+    const refusal: Refusal = {
+      ...this.described(source, operation, lane),
+      target: `a process of ${target.peer.text}`,
+      rule: "default:funs",
+      reason: REASONS[VERDICT.FUN]!,
+    };
+    let noted = false;
+    return (bytes, start, end) => {
+      if (noted || !hasEvaluatedFun(bytes, start, end)) return;
+      if (this.#context.policy.mode !== "log") throw new EvaluatedFun(refusal);
+      noted = true;
+      this.#context.refusals.note(refusal);
+    };
+  }
+
+  /** Tells the audit log of such a fun. */
+  refuseFun({ refusal }: EvaluatedFun): void {
+    this.#lastVerdict = VERDICT.FUN;
+    this.#context.refusals.record(refusal);
   }
 
   /**

@@ -1,6 +1,9 @@
 import type { Connection, HiddenNode, Process, SignalRouter } from "@isthmus/core";
 import { RewrittenBody, SIGNAL, type Signal, targetOf } from "@isthmus/core/channel";
 import { Atom, atom, Pid, type Reference } from "@isthmus/etf";
+import type { PieceTaker } from "@isthmus/wire";
+import type { Carriers } from "../long/carriers.ts";
+import { ADDRESSED } from "../policy/operation.ts";
 import { IdentityIndex } from "../translate/identity-index.ts";
 import { isLimit } from "../translate/not-carried.ts";
 import { type Place, Translator } from "../translate/translator.ts";
@@ -12,11 +15,11 @@ import { type Export, Exports } from "./exports.ts";
 import { Flow, NO_CONNECTION, NOCONNECTION, NOPROC, type RouterCounters } from "./flow.ts";
 import { homeOf } from "./home.ts";
 import { startIoSink } from "./io-sink.ts";
-import { NameRoutes } from "./name-routes.ts";
+import { NameRoutes, NET_KERNEL } from "./name-routes.ts";
 import { Neighbours } from "./neighbours.ts";
 import { Relations } from "./relations.ts";
 import { type Mirrored, REX, RemoteCalls } from "./remote-calls.ts";
-import { addressing, operationOf, runsSomething } from "./signal-operation.ts";
+import { addressing, isTellable, operationOf, runsSomething } from "./signal-operation.ts";
 import { type Spread, spreadSignal } from "./spread.ts";
 import { TakenMessages } from "./taken-messages.ts";
 
@@ -52,6 +55,7 @@ export class ClusterRouter implements SignalRouter, Place {
   readonly #lanes = new Map<Place, Lane>();
   readonly #joined = new Set<ClusterRouter>();
   #ioSink: Process | undefined;
+  #carriers: Carriers | undefined;
   #node: HiddenNode | undefined;
 
   /** @param nodeName the bridge's own node name in this cluster */
@@ -103,9 +107,15 @@ export class ClusterRouter implements SignalRouter, Place {
     return this.#ioSink;
   }
 
+  /** Connections for long messages to nodes of this cluster; undefined where these are gathered. */
+  get carriers(): Carriers | undefined {
+    return this.#carriers;
+  }
+
   /** Must be called before any signal comes. */
-  attach(node: HiddenNode): void {
+  attach(node: HiddenNode, carriers?: Carriers): void {
     this.#node = node;
+    this.#carriers = carriers;
   }
 
   /**
@@ -159,25 +169,28 @@ export class ClusterRouter implements SignalRouter, Place {
   route(source: Connection, signal: Signal, mirrored?: Mirrored): boolean {
     try {
       if (signal.missingBytes > 0 && this.#deliveries.tooLong(source, signal)) return true;
-      const to = signal.to;
-      if (to instanceof Atom) {
-        return mirrored === undefined
-          ? this.#routeName(source, signal, to)
-          : this.#names.mirrored(source, signal, to, mirrored);
-      }
-      if (to === undefined)
-        return signal.kind === SIGNAL.SPAWN_REQUEST && this.#calls.route(source, signal, mirrored);
-      if (to.node !== (mirrored?.name ?? this.self)) return false;
-      // a mirror has no processes
-      if (mirrored === undefined && to.creation === this.creation) return this.#routeOwn(source, signal, to);
-      this.#routeStandin(source, signal, to);
-      return true;
+      return this.#route(source, signal, mirrored);
     } catch (error) {
       // what has no answer, such as the end of a monitor that never was
       if (!isLimit(error)) throw error;
       this.counters.undeliverable++;
       return true;
     }
+  }
+
+  /** Messages to processes and names of nodes that are connected go on while they come. */
+  long(source: Connection, signal: Signal, mirrored?: Mirrored): PieceTaker["next"] | undefined {
+    const relations = this.#parts.context.relations.get(source);
+    if (relations === undefined || !this.#goesOn(source, signal, mirrored)) return undefined;
+    try {
+      this.#route(source, signal, mirrored);
+    } catch (error) {
+      if (!isLimit(error)) throw error;
+      this.counters.undeliverable++;
+    }
+    const { long } = relations;
+    // nobody takes what was refused
+    return (bytes, start, end, left) => long?.take(bytes, start, end, left);
   }
 
   up(connection: Connection): void {
@@ -192,6 +205,7 @@ export class ClusterRouter implements SignalRouter, Place {
     const own = relations.get(connection);
     if (own === undefined) return;
     relations.delete(connection);
+    own.long?.lost();
     this.#deliveries.links.lost(connection, own);
     this.#deliveries.monitors.lost(connection, own);
     for (const { asking, caller, ref } of own.spawns.values()) {
@@ -207,6 +221,59 @@ export class ClusterRouter implements SignalRouter, Place {
     const sources = [...held];
     held.clear();
     for (const source of sources) source.resume();
+  }
+
+  #route(source: Connection, signal: Signal, mirrored: Mirrored | undefined): boolean {
+    const to = signal.to;
+    if (to instanceof Atom) {
+      return mirrored === undefined
+        ? this.#routeName(source, signal, to)
+        : this.#names.mirrored(source, signal, to, mirrored);
+    }
+    if (to === undefined)
+      return signal.kind === SIGNAL.SPAWN_REQUEST && this.#calls.route(source, signal, mirrored);
+    if (to.node !== (mirrored?.name ?? this.self)) return false;
+    // a mirror has no processes
+    if (mirrored === undefined && to.creation === this.creation) return this.#routeOwn(source, signal, to);
+    this.#routeStandin(source, signal, to);
+    return true;
+  }
+
+  /** Whether a message can be carried while it comes. Asks no rule, and changes nothing. */
+  #goesOn(source: Connection, signal: Signal, mirrored: Mirrored | undefined): boolean {
+    const { to, from } = signal;
+    if (signal.kind !== SIGNAL.SEND || !(from instanceof Pid) || to === undefined) return false;
+    if (to instanceof Atom) {
+      if (!isTellable(signal, ADDRESSED.NAME)) return false;
+      if (mirrored !== undefined)
+        return (
+          to !== REX &&
+          to !== NET_KERNEL &&
+          this.#streams(source, from, this.lane(mirrored.to), mirrored.node)
+        );
+      const exported = this.#intercepted.has(to) ? undefined : this.#exported(to);
+      if (exported === undefined) return false;
+      const lane = this.lane(exported.target);
+      return exported.choice.nodes.every((node) => this.#streams(source, from, lane, node));
+    }
+    if (to.node !== (mirrored?.name ?? this.self)) return false;
+    if (mirrored === undefined && to.creation === this.creation) return false;
+    const owner = this.index.owner(to);
+    if (owner === undefined) return false;
+    const own = this.index.own(to, owner);
+    if (!isTellable(signal, addressing(own))) return false;
+    return this.#streams(source, from, this.lane(owner.place as ClusterRouter), own.node);
+  }
+
+  /** Whether `node` takes messages while they come, and under the bridge's own name. */
+  #streams(source: Connection, from: Pid, lane: Lane, node: Atom): boolean {
+    const target = lane.to.node.connection(node);
+    return (
+      target !== undefined &&
+      !target.joinsBridges &&
+      lane.to.carriers?.available(node) === true &&
+      homeOf(lane, source, from) === lane.to.node
+    );
   }
 
   /** For a process of the bridge itself. Nobody else ends one. */

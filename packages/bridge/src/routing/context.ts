@@ -37,6 +37,11 @@ export interface RouterLimits {
    * nodes of OTP have no such limit. @default 512 MiB
    */
   readonly maxMessageBytes: number;
+  /**
+   * Messages with more bytes go on while they come, over connections of their own; see {@link Carriers}. At least 64 KiB;
+   * `Infinity` to have all of them gathered. @default 8 MiB
+   */
+  readonly longMessageBytes: number;
   /** Links and monitors of one connection. @default 1000000 */
   readonly maxRelations: number;
   /** Bytes that may wait for one cluster's nodes to be connected. @default 64 MiB */
@@ -48,9 +53,13 @@ export const DEFAULT_ROUTER_LIMITS: RouterLimits = {
   maxIdentities: 65_536,
   maxNarrowed: DEFAULT_MAX_NARROWED,
   maxMessageBytes: 512 * 1024 * 1024,
+  longMessageBytes: 8 * 1024 * 1024,
   maxRelations: 1_000_000,
   maxWaitingBytes: 64 * 1024 * 1024,
 };
+
+/** Those that are about the size of single messages. */
+export type MessageLimits = Pick<RouterLimits, "maxMessageBytes" | "longMessageBytes">;
 
 /** The way from one cluster into another. Reused for every signal. */
 export interface Lane {

@@ -1,13 +1,16 @@
 import type { Connection } from "@isthmus/core";
-import { SIGNAL, type Signal, targetOf } from "@isthmus/core/channel";
+import { SIGNAL, type Signal, type TermBody, targetOf } from "@isthmus/core/channel";
 import { Atom, Pid, Reference } from "@isthmus/etf";
 import { isDecodable } from "@isthmus/etf/raw";
+import { LongMessage } from "../long/long-message.ts";
 import { VERDICT } from "../policy/decision.ts";
 import { ADDRESSED, OPERATION } from "../policy/operation.ts";
 import { isLimit, undecodableReason } from "../translate/not-carried.ts";
+import { EvaluatedFun } from "./admission.ts";
+import { barrier } from "./barrier.ts";
 import type { Lane, RouterParts } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
-import { NOPROC, REFUSED, SYSTEM_LIMIT, SYSTEM_LIMIT_REASON } from "./flow.ts";
+import { NOCONNECTION, NOPROC, REFUSED, SYSTEM_LIMIT, SYSTEM_LIMIT_REASON } from "./flow.ts";
 import { Links } from "./links.ts";
 import { Monitors } from "./monitors.ts";
 import {
@@ -48,7 +51,10 @@ export class Deliveries {
       return;
     }
     try {
-      if (own instanceof Reference) this.#alias(source, signal, own, lane, target);
+      if (signal.missingBytes > 0 && signal.kind === SIGNAL.SEND) {
+        const alias = this.#aliasOf(source, signal, lane, target);
+        this.#stream(source, signal, alias ?? own, lane, target);
+      } else if (own instanceof Reference) this.#alias(source, signal, own, lane, target);
       else this.#process(source, signal, to as Pid, own, lane, target);
     } catch (error) {
       this.notCarried(error, source, signal, lane, target);
@@ -97,6 +103,10 @@ export class Deliveries {
   ): void {
     const from = signal.from;
     if (!(from instanceof Pid)) return;
+    if (signal.missingBytes > 0) {
+      this.#stream(source, signal, name, lane, target);
+      return;
+    }
     try {
       target.signals.sendName(
         lane.translator.pid(from),
@@ -121,15 +131,20 @@ export class Deliveries {
     const { flow, admission } = this.#parts;
     flow.answer(source, signal, to, NOPROC);
     if (signal.kind !== SIGNAL.SEND) return;
-    const { wasLimit } = admission;
+    // there is somebody, who has answered
+    const reason = operation === OPERATION.REPLY ? REFUSED : NOPROC;
+    this.#notAnswered(source, signal, operation, admission.wasLimit ? SYSTEM_LIMIT : reason);
+  }
+
+  /** Ends the monitor of whoever waits for the answer to a message, or for the answer that it is. */
+  #notAnswered(source: Connection, signal: Signal, operation: number | undefined, reason: TermBody): void {
     if (operation === OPERATION.REPLY) {
-      // there is somebody, who has answered
       const ref = answeredMonitor(signal);
-      if (ref !== undefined) this.monitors.giveUpAnswered(source, ref, wasLimit ? SYSTEM_LIMIT : REFUSED);
+      if (ref !== undefined) this.monitors.giveUpAnswered(source, ref, reason);
       return;
     }
     const ref = requestMonitor(signal, operation);
-    if (ref !== undefined) this.monitors.giveUp(source, ref, wasLimit ? SYSTEM_LIMIT : NOPROC);
+    if (ref !== undefined) this.monitors.giveUp(source, ref, reason);
   }
 
   /**
@@ -164,7 +179,7 @@ export class Deliveries {
   }
 
   #process(source: Connection, signal: Signal, to: Pid, process: Pid, lane: Lane, target: Connection): void {
-    const { flow, index } = this.#parts;
+    const { flow } = this.#parts;
     const from = signal.from;
     switch (signal.kind) {
       case SIGNAL.SEND:
@@ -172,7 +187,7 @@ export class Deliveries {
         const sender = from instanceof Pid ? lane.translator.pid(from) : undefined;
         const body = lane.body.of(signal, target);
         const token = lane.token.tokenOf(signal, target);
-        const alias = index.narrow ? this.#answeredAlias(source, signal, lane, target) : undefined;
+        const alias = this.#aliasOf(source, signal, lane, target);
         if (alias !== undefined && sender !== undefined) target.signals.sendAlias(sender, alias, body, token);
         else if (signal.kind === SIGNAL.SEND) target.signals.send(sender, process, body, token);
         else if (sender !== undefined) target.signals.exit2(sender, process, body, token);
@@ -218,11 +233,58 @@ export class Deliveries {
   }
 
   /** The alias that an answer of an OTP 23 node is for: it was sent to the caller's pid, which may wait no more. */
-  #answeredAlias(source: Connection, signal: Signal, lane: Lane, target: Connection): Reference | undefined {
-    if (signal.kind !== SIGNAL.SEND || targetOf(source).wide) return undefined;
+  #aliasOf(source: Connection, signal: Signal, lane: Lane, target: Connection): Reference | undefined {
+    if (!this.#parts.index.narrow || signal.kind !== SIGNAL.SEND || targetOf(source).wide) return undefined;
     const alias = answeredAlias(signal);
     const own = alias && lane.translator.reference(alias);
     return isOwn(target, own) ? own : undefined;
+  }
+
+  /** Sends a message of which only the beginning has come, and the rest as it comes. `to` is as its own cluster knows it. */
+  #stream(
+    source: Connection,
+    signal: Signal,
+    to: Pid | Reference | Atom,
+    lane: Lane,
+    target: Connection,
+  ): void {
+    const { context, flow, admission } = this.#parts;
+    const { carriers } = lane.to;
+    const relations = context.relations.get(source);
+    if (carriers === undefined || relations === undefined || !(signal.from instanceof Pid)) return;
+    const sender = lane.translator.pid(signal.from);
+    const head = signal.detach();
+    const operation = operationOf(head, to instanceof Atom ? ADDRESSED.NAME : addressing(to));
+    const long = new LongMessage({
+      ...{ source, head, target, translator: lane.translator },
+      barrier: () => barrier(lane.to.node, [target.peer.text]),
+      open: (events) => carriers.open(target.peer, events),
+      send: (signals, body, token) => {
+        if (to instanceof Pid) signals.send(sender, to, body, token);
+        else if (to instanceof Atom) signals.sendName(sender, to, body, token);
+        else signals.sendAlias(sender, to, body, token);
+      },
+      inspect: admission.inspector(source, operation, lane, target),
+      begun: () => {
+        flow.counters.streamed++;
+      },
+      refused: (error) => {
+        if (!(error instanceof EvaluatedFun)) this.notCarried(error, source, head, lane, target);
+        else {
+          admission.refuseFun(error);
+          this.refused(source, head, head.to!, operation);
+        }
+      },
+      broken: () => {
+        flow.counters.undeliverable++;
+        this.#notAnswered(source, head, operation, NOCONNECTION);
+      },
+      ended: () => {
+        if (relations.long === long) relations.long = undefined;
+      },
+    });
+    relations.long = long;
+    flow.carried(source, target);
   }
 
   #alias(source: Connection, signal: Signal, alias: Reference, lane: Lane, target: Connection): void {

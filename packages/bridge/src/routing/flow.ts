@@ -21,13 +21,15 @@ export const SYSTEM_LIMIT = new TermBody().of(SYSTEM_LIMIT_REASON);
 export interface RouterCounters {
   /** Signals carried from this cluster into another. */
   carried: number;
+  /** Long messages that went on while they came. */
+  streamed: number;
   /** Signals to processes that are gone, or whose node is. */
   undeliverable: number;
 }
 
 /** What becomes of the signals of one cluster when they cannot go on at once, or at all. */
 export class Flow {
-  readonly counters: RouterCounters = { carried: 0, undeliverable: 0 };
+  readonly counters: RouterCounters = { carried: 0, streamed: 0, undeliverable: 0 };
   readonly #context: RouterContext;
   #waitingBytes = 0;
 
@@ -58,8 +60,9 @@ export class Flow {
     deliver: (copy: Signal, connection: Connection | undefined, reason: TermBody) => void,
   ): void {
     const copy = signal.detach();
-    const size = copy.bytes.length;
-    if (this.#waitingBytes + size > this.#context.limits.maxWaitingBytes) {
+    const size = copy.bytes.length + copy.missingBytes;
+    const part = copy.missingBytes > 0 && copy.kind === SIGNAL.SEND;
+    if (part || this.#waitingBytes + size > this.#context.limits.maxWaitingBytes) {
       this.#notSent(source, copy);
       deliver(copy, undefined, NOCONNECTION);
       return;

@@ -72,8 +72,12 @@ export class Links {
       ],
     };
     holdLink(record);
-    relations.get(source)?.links.set(key, record);
-    relations.get(target)?.links.set(far, record);
+    for (const { connection, key: one } of record.ends) {
+      const links = relations.get(connection)?.links;
+      const same = links?.get(one);
+      if (same !== undefined) join(record, same);
+      links?.set(one, record);
+    }
   }
 
   unlink(source: Connection, signal: Signal, to: Pid): void {
@@ -86,6 +90,17 @@ export class Links {
     }
     const near = nearEnd(record, source, key);
     const far = otherEnd(record, near);
+    if (this.#sharing(record, far).length > 0) {
+      // it stays linked under another name
+      this.#forget(record);
+      if (signal.unlinkId !== undefined) acknowledge(near, signal.unlinkId);
+      return;
+    }
+    for (const twin of this.#sharing(record, near)) {
+      const { connection, other, own } = otherEnd(twin, nearEnd(twin, source, key));
+      this.#forget(twin);
+      connection.signals.unlink(this.#nextUnlinkId(), other, own);
+    }
     // OTP 23 gives no id, and takes none
     const id = signal.unlinkId ?? this.#nextUnlinkId();
     far.connection.signals.unlink(id, far.other, far.own);
@@ -123,32 +138,50 @@ export class Links {
       flow.counters.undeliverable++;
       return;
     }
-    const far = otherEnd(record, nearEnd(record, source, key));
-    const token = lane.token.tokenOf(signal, far.connection);
-    admission.sendReason(source, signal, lane, far.connection, (reason) =>
-      far.connection.signals.exit(far.other, far.own, reason, reason === REFUSED ? undefined : token),
-    );
-    // while an unlink is under way its acknowledgement is still to come
-    if (far.unlinking === undefined) this.#forget(record);
-    flow.carried(source, far.connection);
+    for (const one of [record, ...this.#sharing(record, nearEnd(record, source, key))]) {
+      const far = otherEnd(one, nearEnd(one, source, key));
+      const token = lane.token.tokenOf(signal, far.connection);
+      admission.sendReason(source, signal, lane, far.connection, (reason) =>
+        far.connection.signals.exit(far.other, far.own, reason, reason === REFUSED ? undefined : token),
+      );
+      // while an unlink is under way its acknowledgement is still to come
+      if (far.unlinking === undefined) this.#forget(one);
+      flow.carried(source, far.connection);
+    }
   }
 
   /** A connection is gone, and with it all its links, `lost`. */
   lost(connection: Connection, lost: Relations): void {
-    const { relations } = this.#parts.context;
-    for (const link of lost.links.values()) {
+    const records = new Set(lost.links.values());
+    // of those that are one link here only the last is under their key
+    for (const { twins } of lost.links.values())
+      for (const twin of twins ?? []) if (hasEnd(twin, connection)) records.add(twin);
+    for (const link of records) {
       const far = farEnd(link, connection);
-      relations.get(far.connection)?.links.delete(far.key);
-      releaseLink(link);
+      this.#forget(link);
       if (far.connection === connection) continue;
       if (far.unlinking === undefined) exitFar(far, NOCONNECTION);
       else acknowledge(far, far.unlinking);
     }
   }
 
+  /** The other links that are the same at this end of a link. */
+  #sharing(record: LinkRecord, { connection, key }: LinkEnd): LinkRecord[] {
+    if (record.twins === undefined) return [];
+    const isSame = (end: LinkEnd): boolean => end.connection === connection && end.key === key;
+    return [...record.twins].filter((twin) => twin !== record && twin.ends.some(isSame));
+  }
+
   #forget(record: LinkRecord): void {
     const { relations } = this.#parts.context;
-    for (const end of record.ends) relations.get(end.connection)?.links.delete(end.key);
+    for (const end of record.ends) {
+      const links = relations.get(end.connection)?.links;
+      if (links?.get(end.key) !== record) continue;
+      const [left] = this.#sharing(record, end);
+      if (left === undefined) links.delete(end.key);
+      else links.set(end.key, left);
+    }
+    record.twins?.delete(record);
     releaseLink(record);
   }
 
@@ -156,6 +189,17 @@ export class Links {
     this.#unlinkId = this.#unlinkId === Number.MAX_SAFE_INTEGER ? 1 : this.#unlinkId + 1;
     return this.#unlinkId;
   }
+}
+
+function join(record: LinkRecord, same: LinkRecord): void {
+  const twins = same.twins ?? new Set([same]);
+  for (const one of record.twins ?? []) twins.add(one);
+  twins.add(record);
+  for (const one of twins) one.twins = twins;
+}
+
+function hasEnd({ ends }: LinkRecord, connection: Connection): boolean {
+  return ends[0].connection === connection || ends[1].connection === connection;
 }
 
 function exitFar(end: LinkEnd, reason: TermBody): void {

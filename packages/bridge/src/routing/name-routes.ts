@@ -12,7 +12,7 @@ import { type Mirrored, REX, type RemoteCalls } from "./remote-calls.ts";
 import { operationOf, runsSomething } from "./signal-operation.ts";
 
 /** Answers pings on every node itself. */
-const NET_KERNEL = atom("net_kernel");
+export const NET_KERNEL: Atom = atom("net_kernel");
 
 /** What becomes of signals of one cluster that are addressed to names of others. */
 export class NameRoutes {

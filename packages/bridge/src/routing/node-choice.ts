@@ -1,5 +1,6 @@
 import { type Atom, atom, type Pid } from "@isthmus/etf";
 import { pattern } from "../policy/pattern.ts";
+import { pidKey } from "../translate/identifier.ts";
 import type { Neighbours } from "./neighbours.ts";
 
 /** How a name with several target nodes chooses among them. */
@@ -100,5 +101,5 @@ export class NodeChoice {
 }
 
 function key(caller: Pid, name: Atom): string {
-  return `${name.text} ${caller.node.text} ${caller.creation} ${caller.id} ${caller.serial}`;
+  return `${pidKey(caller)} ${name.text}`;
 }

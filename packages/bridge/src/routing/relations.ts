@@ -1,6 +1,7 @@
 import type { Connection } from "@isthmus/core";
 import type { TermBody } from "@isthmus/core/channel";
 import { type Atom, Pid, type Reference } from "@isthmus/etf";
+import type { LongMessage } from "../long/long-message.ts";
 import type { IdentityIndex } from "../translate/identity-index.ts";
 import type { Place } from "../translate/translator.ts";
 import type { RouterContext } from "./context.ts";
@@ -46,6 +47,11 @@ export interface LinkEnd {
 
 /** A link that goes across. */
 export interface LinkRecord {
+  /**
+   * The links that are one at one of their ends, this one included: a process may know another under two names, and link to
+   * both. Undefined for a link by itself.
+   */
+  twins?: Set<LinkRecord>;
   readonly ends: readonly [LinkEnd, LinkEnd];
 }
 
@@ -82,6 +88,8 @@ export class Relations {
   readonly spawns = new Map<string, SpawnRecord>();
   /** Connections that do not read because this one cannot take more. */
   readonly held = new Set<Connection>();
+  /** The long message that this node is sending, as long as it is to be told of the loss of the connection. */
+  long: LongMessage | undefined;
 
   /** Has a monitor that still waits end with `reason`, as soon as it is its turn. */
   endWaiting(ref: Reference, reason: TermBody): void {

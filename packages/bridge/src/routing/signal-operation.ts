@@ -104,6 +104,11 @@ export function answeredMonitor(signal: Signal): Reference | undefined {
   return referenceOf(smallTerm(signal, first));
 }
 
+/** Whether so much of a message is there that {@link operationOf} can say what it asks for. */
+export function isTellable(signal: Signal, addressed: number): boolean {
+  return attempt(() => operationOf(signal, addressed) ?? OPERATION.INFO) !== undefined;
+}
+
 /** What a message asks for of which only the beginning is there. */
 export function beginningOf(signal: Signal, to: Pid | Reference | Atom): number | undefined {
   try {

@@ -4,6 +4,8 @@ import type { TopologyStatus } from "@isthmus/strategies";
 import { type Clock, IsthmusError, type Logger } from "@isthmus/wire";
 import { BRIDGE_FLAGS, type Member, messageLimits } from "../membership.ts";
 import type { ClusterRouter } from "../routing/cluster-router.ts";
+import type { MessageLimits } from "../routing/context.ts";
+import { trunkError } from "../trunk/errors.ts";
 import type { TrunkLink } from "../trunk/link.ts";
 import { Joint } from "./joint.ts";
 import type { ClusterPair } from "./pair.ts";
@@ -18,8 +20,7 @@ const TICK_TIME_SECONDS = 86_400;
 export interface FarClusterSurroundings {
   readonly pair: ClusterPair;
   readonly router: ClusterRouter;
-  /** See `RouterLimits`. */
-  readonly maxMessageBytes: number;
+  readonly limits: MessageLimits;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -41,7 +42,7 @@ export async function startFarCluster(options: FarClusterSurroundings): Promise<
       );
     },
     flags: BRIDGE_FLAGS,
-    limits: messageLimits(options.maxMessageBytes),
+    limits: messageLimits(options.limits),
     tickTimeSeconds: TICK_TIME_SECONDS,
     router,
     logger,
@@ -86,16 +87,12 @@ export class FarCluster implements Member {
 
   /** A session of the trunk has begun. */
   up(link: TrunkLink): void {
-    const { pair, clock, logger } = this.#options;
+    const { pair, clock } = this.#options;
     this.#joint = new Joint({
       ...{ link, pair, clock },
       ours: { creation: this.node.creation, flags: BRIDGE_FLAGS },
       joined: (ready) => this.node.adopt(ready),
-      refused: ({ code, message }) =>
-        logger.error(
-          { cluster: pair.id, site: pair.site, code, reason: message },
-          "cluster of another site cannot be joined",
-        ),
+      refused: (reason) => this.#refused(reason),
     });
     this.#joint.greet();
   }
@@ -103,6 +100,23 @@ export class FarCluster implements Member {
   /** A part of a payload on the channel to us. */
   data(bytes: Buffer, more: boolean): void {
     this.#joint?.receive(bytes, more);
+  }
+
+  /** NATS forbids the channel from us, and with it the pair of clusters. */
+  denied(reason: IsthmusError, cut: boolean): void {
+    this.#refused(reason);
+    if (cut) this.#joint?.outgoingCut(reason);
+  }
+
+  /** What came on the channel to us is not whole. */
+  cut(): void {
+    const { site, own, far } = this.pair;
+    const reason = trunkError(
+      "TRUNK_DENIED",
+      `What ${far} of site ${site} sends to ${own} does not arrive: see the log of that site's bridge.`,
+      { context: { site } },
+    );
+    this.#joint?.incomingCut(reason);
   }
 
   /** The channel from us takes more. */
@@ -114,5 +128,13 @@ export class FarCluster implements Member {
   lost(reason: IsthmusError): void {
     this.#joint?.end(reason);
     this.#joint = undefined;
+  }
+
+  #refused({ code, message }: IsthmusError): void {
+    const { pair, logger } = this.#options;
+    logger.error(
+      { cluster: pair.id, site: pair.site, code, reason: message },
+      "cluster of another site cannot be joined",
+    );
   }
 }

@@ -17,8 +17,8 @@ import type { ClusterPair } from "./pair.ts";
 /** After a connection that ended while the trunk stayed, the bridges greet each other again so much later. */
 const AGAIN_MS = 1_000;
 
-/** What comes next from the other bridge. */
-type Expected = "hello" | "verdict" | "stream" | "nothing";
+/** What comes next from the other bridge; "cut": what is left of a channel that it will cut. */
+type Expected = "hello" | "verdict" | "stream" | "cut" | "nothing";
 
 /** What a {@link Joint} needs. */
 export interface JointOptions {
@@ -40,6 +40,8 @@ export class Joint {
   readonly #options: JointOptions;
   #expected: Expected = "hello";
   #greeted = false;
+  /** Something came on the channel to us since it began. */
+  #heard = false;
   #theirs: Introduced | undefined;
   #stream: ChannelStream | undefined;
   /** Our direction of the last stream is over. */
@@ -61,6 +63,7 @@ export class Joint {
 
   /** A part of a payload of the other bridge. */
   receive(bytes: Buffer, more: boolean): void {
+    this.#heard = true;
     switch (this.#expected) {
       case "hello":
         this.#try(more, () => this.#hear(bytes), bytes);
@@ -72,8 +75,31 @@ export class Joint {
         if (more) this.#stream?.receive(bytes);
         else this.#over();
         return;
+      case "cut":
       case "nothing":
     }
+  }
+
+  /** Some of what we sent is lost: both bridges begin anew. */
+  outgoingCut(reason: IsthmusError): void {
+    if (this.#expected === "nothing") return;
+    this.#stream?.cut(reason);
+    // the other bridge cuts its channel when it hears of it
+    this.#beginAnew(this.#heard ? "cut" : "hello");
+  }
+
+  /** Some of what came is lost, or the other bridge begins anew. */
+  incomingCut(reason: IsthmusError): void {
+    this.#heard = false;
+    if (this.#expected === "nothing") return;
+    if (this.#expected === "cut") {
+      this.#expected = "hello";
+      return;
+    }
+    const { link, pair } = this.#options;
+    this.#stream?.cut(reason);
+    link.cut(pair.outgoing);
+    this.#beginAnew("hello");
   }
 
   /** The channel takes more. */
@@ -130,9 +156,15 @@ export class Joint {
 
   /** Greets again once both directions are over. */
   #restart(): void {
-    if (!this.#ended || this.#expected !== "hello") return;
+    if (this.#ended && this.#expected === "hello") this.#beginAnew("hello");
+  }
+
+  #beginAnew(expected: "hello" | "cut"): void {
+    this.#expected = expected;
     this.#stream = undefined;
+    this.#theirs = undefined;
     this.#greeted = false;
+    this.#ended = true;
     this.#again?.cancel();
     this.#again = this.#options.clock.after(AGAIN_MS, () => this.greet());
   }

@@ -1,6 +1,6 @@
 import { isNodeName } from "@isthmus/wire";
 import { bridgeError } from "../errors.ts";
-import type { BridgeOptions, ClusterOptions, FarClusterOptions } from "../options.ts";
+import { type BridgeOptions, type FarClusterOptions, isFar } from "../options.ts";
 import { isName } from "../trunk/codec.ts";
 
 /**
@@ -42,11 +42,6 @@ export function clusterPairs({ clusters, trunk }: Pick<BridgeOptions, "clusters"
     pairs.push(pair);
   }
   return pairs;
-}
-
-/** Whether a cluster is one of another site. */
-export function isFar(options: ClusterOptions): options is FarClusterOptions {
-  return "site" in options;
 }
 
 /**

@@ -42,6 +42,15 @@ export class SiteSink implements TrunkSink {
     }
   }
 
+  denied(_link: TrunkLink, channel: string, reason: IsthmusError, cut: boolean): void {
+    for (const cluster of this.#clusters) if (cluster.pair.outgoing === channel) cluster.denied(reason, cut);
+  }
+
+  cut(_link: TrunkLink, channel: string): void {
+    this.#strange.delete(channel);
+    this.#byIncoming.get(channel)?.cut();
+  }
+
   writable(_link: TrunkLink, channel: string): void {
     for (const cluster of this.#clusters) if (cluster.pair.outgoing === channel) cluster.writable();
   }

@@ -1,8 +1,19 @@
 import { isIsthmusError } from "@isthmus/wire";
 
-/** Whether a signal could not be translated because a table is full, or a peer has made something up. */
+/** A table is full, or a peer has made something up; or a term is larger than is taken, and well formed. */
+const LIMITS: readonly string[] = [
+  "IDENTITY_LIMIT",
+  "TERM_NOT_FOR_TARGET",
+  "ETF_DEPTH_LIMIT",
+  "ETF_ELEMENTS_LIMIT",
+  "ETF_BIGNUM_LIMIT",
+  "ETF_INFLATED_LIMIT",
+  "ETF_SIZE_LIMIT",
+];
+
+/** Whether a signal could not be translated although it is what a node may send. */
 export function isLimit(error: unknown): boolean {
-  return isIsthmusError(error) && (error.code === "IDENTITY_LIMIT" || error.code === "TERM_NOT_FOR_TARGET");
+  return isIsthmusError(error) && LIMITS.includes(error.code);
 }
 
 /** For the audit log: what a node cannot decode of a message for it; undefined when the error is another. */

@@ -21,6 +21,7 @@ import { IsthmusError, type IsthmusErrorOptions } from "@isthmus/wire";
  * | `TRUNK_CLOSED` | this side or the far one closed the trunk | nothing |
  * | `TRUNK_DOWN` | there is no session; the payload was not taken | wait for `up` |
  * | `TRUNK_BACKLOG` | too much waits for this channel; the payload was not taken | stop sending while the channel is blocked |
+ * | `TRUNK_DENIED` | the NATS server forbids a subject of the trunk, or nothing comes through it; that of a channel: only this channel cannot be used | give both sites' users the permission; it is tried again by itself |
  * | `TRUNK_PAYLOAD_TOO_LARGE` | the far site does not take payloads of this length | raise `maxPayloadBytes` there |
  * | `TRUNK_CHANNELS` | too many channels; the payload was not taken | use fewer channels |
  * | `LEASE_OPTIONS_INVALID` | an option of a lease is not what it must be | correct it; the message names it |
@@ -45,6 +46,7 @@ export const TRUNK_ERROR_CODES = [
   "TRUNK_CLOSED",
   "TRUNK_DOWN",
   "TRUNK_BACKLOG",
+  "TRUNK_DENIED",
   "TRUNK_PAYLOAD_TOO_LARGE",
   "TRUNK_CHANNELS",
   "LEASE_OPTIONS_INVALID",

@@ -34,6 +34,10 @@ export const KIND = {
   PING: 10,
   /** `[kind, number]`: answers a PING. */
   PONG: 11,
+  /** `[kind, seq, channel]`: nothing more comes on this channel, and what is incomplete stays so. */
+  CUT: 12,
+  /** `[kind, seq, last]`: stands for the frames from `seq` to `last`, which were of channels that are cut. */
+  SKIP: 13,
 } as const;
 
 /** Flags of a DATA frame. */
@@ -48,8 +52,8 @@ export const DATA_FLAG = {
 export const CHUNK_BYTES = 32 * 1024;
 /** What a DATA frame costs of a channel's credit besides its bytes, so that empty payloads are bounded too. */
 export const FRAME_COST = 32;
-/** Frames are gathered into messages of about this size. */
-export const PAGE_BYTES = 64 * 1024;
+/** Frames are gathered into messages of at most this size: two of the longest. */
+export const PAGE_BYTES: number = 2 * (CHUNK_BYTES + 64);
 /** No message of the carrier is longer. */
 export const MAX_MESSAGE_BYTES = 256 * 1024;
 /** No message is longer before the peer has proved who it is. */

@@ -63,6 +63,12 @@ export class IncomingChannel {
     return part;
   }
 
+  /** Forgets what waits. */
+  clear(): void {
+    this.#waiting = [];
+    this.#head = 0;
+  }
+
   /** A frame of so many bytes was handed over. @returns whether it is time to give credit */
   consumed(bytes: number): boolean {
     this.#consumed += bytes + FRAME_COST;

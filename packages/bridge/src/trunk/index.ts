@@ -11,6 +11,7 @@ export { TRUNK_ERROR_CODES, type TrunkErrorCode } from "./errors.ts";
 export { TRUNK_VERSIONS, type TrunkVersion } from "./frames.ts";
 export type { Lease, LeaseOptions } from "./lease.ts";
 export { type ConsulLeaseOptions, consulLease } from "./lease-consul.ts";
+export { type KubernetesLeaseOptions, kubernetesLease } from "./lease-kubernetes.ts";
 export { type PostgresLeaseOptions, postgresLease } from "./lease-postgres.ts";
 export { DEFAULT_TRUNK_LIMITS, type TrunkLimits } from "./limits.ts";
 export type { TrunkLink, TrunkSink, TrunkState, TrunkStatus } from "./link.ts";

@@ -36,6 +36,14 @@ export interface TrunkSink {
    * Throwing ends the session: `TRUNK_CONSUMER_FAILED`.
    */
   data(link: TrunkLink, channel: string, bytes: Buffer, more: boolean): void;
+  /**
+   * What we send on the channel does not reach the far site, for NATS forbids it (`TRUNK_DENIED`). It waits until that
+   * is otherwise, which is tried now and then. Other channels go on.
+   * @param cut some of what was sent is lost, and what is sent from now on is a new beginning; the far site is told
+   */
+  denied(link: TrunkLink, channel: string, reason: IsthmusError, cut: boolean): void;
+  /** Of what the far site sent on the channel some is lost; what comes from now on is a new beginning. */
+  cut(link: TrunkLink, channel: string): void;
   /** What waited on the channel has gone, after {@link TrunkLink.blocked} was true. */
   writable(link: TrunkLink, channel: string): void;
 }
@@ -47,6 +55,8 @@ export interface TrunkStatus {
   readonly state: TrunkState;
   /** Where the peer is; undefined without a connection. */
   readonly wire: string | undefined;
+  /** Channels on which nothing that we send reaches the far site, for NATS forbids it. */
+  readonly denied: readonly string[];
   /** Times that a session was taken up again. */
   readonly resumptions: number;
   /** Sessions that were lost. */
@@ -139,6 +149,11 @@ export class TrunkLink {
     return this.#announced && (this.#session?.blocked(channel) ?? false);
   }
 
+  /** Forgets what waits on a channel; what is sent from now on is a new beginning, and the far site is told. */
+  cut(channel: string): void {
+    this.#session?.cut(channel);
+  }
+
   /** Hands over nothing of a channel until as many calls of {@link TrunkLink.resume}; other channels go on. */
   pause(channel: string): void {
     const pauses = this.#pauses.get(channel) ?? 0;
@@ -190,6 +205,7 @@ export class TrunkLink {
       peer: this.peer,
       state: this.state,
       wire: this.#wire?.description,
+      denied: this.#session?.denied ?? [],
       resumptions: this.#resumptions,
       losses: this.#losses,
       outgoingBytes: this.#session?.outgoingBytes ?? 0,
@@ -266,6 +282,7 @@ export class TrunkLink {
       owner: {
         data: (channel, bytes, more) => sink.data(this, channel, bytes, more),
         writable: (channel) => sink.writable(this, channel),
+        cut: (channel) => sink.cut(this, channel),
         broken: (reason) => this.#broken(reason),
         failed: (reason) => {
           const wire = this.#wire;
@@ -281,13 +298,17 @@ export class TrunkLink {
   #attach(session: Session, peerReceived: number, wire: Wire): void {
     this.#grace?.cancel();
     this.#wire = wire;
+    const { sink, logger } = this.#options;
+    const fields = { site: this.site, peer: this.peer, wire: wire.description };
     wire.events = {
       message: (message) => session.receive(message),
       drained: () => session.drained(),
+      allowed: (channel) => {
+        if (session.allowed(channel)) logger.info({ ...fields, channel }, "trunk channel is allowed again");
+      },
+      denied: (channel, reason) => this.#denied(session, channel, reason),
       closed: (reason) => this.#broken(reason),
     };
-    const { sink, logger } = this.#options;
-    const fields = { site: this.site, peer: this.peer, wire: wire.description };
     if (this.#announced) {
       this.#resumptions++;
       logger.info(fields, "trunk resumed");
@@ -306,6 +327,17 @@ export class TrunkLink {
       this.#announced = true;
       sink.up(this);
     }
+  }
+
+  #denied(session: Session, channel: string, reason: IsthmusError): void {
+    const { news, cut } = session.deny(channel);
+    if (!news && !cut) return;
+    const { sink, logger } = this.#options;
+    logger.error(
+      { peer: this.peer, channel, code: reason.code, reason: reason.message, cut },
+      "trunk channel is denied",
+    );
+    sink.denied(this, channel, reason, cut);
   }
 
   /** The connection is gone, or is of no use. */

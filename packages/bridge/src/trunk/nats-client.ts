@@ -1,3 +1,4 @@
+import type { IsthmusError } from "@isthmus/wire";
 import { trunkError } from "./errors.ts";
 import { MAX_MESSAGE_BYTES } from "./frames.ts";
 
@@ -25,6 +26,14 @@ export interface NatsConnection {
   closed(): Promise<unknown>;
   isClosed(): boolean;
   isDraining(): boolean;
+  status(): AsyncIterable<NatsEvent>;
+}
+
+/** What happens to a connection. */
+interface NatsEvent {
+  readonly type: string;
+  /** Given when the server forbids something. */
+  readonly permissionContext?: { readonly operation: string; readonly subject: string };
 }
 
 interface NatsSubscribe {
@@ -84,6 +93,25 @@ export async function connectNats(
   );
 }
 
+/** Calls `denied` with each subject that the server does not let us publish to, for as long as there is a connection. */
+export async function watchDenied(
+  connection: NatsConnection,
+  denied: (subject: string) => void,
+): Promise<void> {
+  for await (const { permissionContext } of connection.status()) {
+    if (permissionContext?.operation === "publish") denied(permissionContext.subject);
+  }
+}
+
+/** The error for a subject that may not be used. */
+export function natsDenied(what: "publish" | "subscribe", subject: string): IsthmusError {
+  return trunkError(
+    "TRUNK_DENIED",
+    `The NATS server does not let us ${what} to ${subject}. Give its user that permission.`,
+    { context: { subject } },
+  );
+}
+
 async function loadNats(load: () => Promise<NatsPackage>): Promise<NatsPackage> {
   try {
     return await load();
@@ -96,7 +124,10 @@ async function loadNats(load: () => Promise<NatsPackage>): Promise<NatsPackage> 
   }
 }
 
-/** The subjects of a trunk. A site needs to subscribe to `prefix.site.>` and to publish to `prefix.*.site.>`. */
+/**
+ * The subjects of a trunk, all of them `PREFIX.FROM.TO.` and more: FROM is the site that publishes, TO the one that
+ * subscribes. A site needs to publish to `PREFIX.SITE.>` and to subscribe to `PREFIX.*.SITE.>`.
+ */
 export class NatsSubjects {
   readonly #prefix: string;
 
@@ -108,35 +139,43 @@ export class NatsSubjects {
     this.#prefix = prefix;
   }
 
-  /** The first message of a connection; the last word of the subject is the connection's id. */
-  hello(to: string, from: string, id: string): string {
-    return `${this.#pair(to, from)}.hello.${id}`;
-  }
-
-  /** The other messages of a connection. */
-  wire(to: string, from: string, id: string): string {
-    return `${this.#pair(to, from)}.wire.${id}`;
-  }
-
-  /** A listener says that it knows no connection any more. */
-  fresh(to: string, from: string): string {
-    return `${this.#pair(to, from)}.fresh`;
+  /** The first message of a connection. */
+  hello(from: string, to: string): string {
+    return `${this.#pair(from, to)}.hello`;
   }
 
   /** For whoever listens at a site. */
   hellos(to: string): string {
-    return `${this.#prefix}.${token(to)}.*.hello.*`;
+    return `${this.#prefix}.*.${token(to)}.hello`;
   }
 
-  /** Who sent a hello, as its subject says; undefined when the subject is not one of ours. */
-  sender(subject: string): { readonly from: string; readonly id: string } | undefined {
-    const words = subject.split(".");
-    const [from = "", , id = ""] = words.slice(-3);
-    return /^[0-9a-f]{24}$/.test(id) ? { from: untoken(from), id } : undefined;
+  /** Who sent a hello, as its subject says. */
+  sender(hello: string): string {
+    return untoken(hello.split(".").at(-3) ?? "");
   }
 
-  #pair(to: string, from: string): string {
-    return `${this.#prefix}.${token(to)}.${token(from)}`;
+  /** Every frame but DATA. */
+  control(from: string, to: string): string {
+    return `${this.#pair(from, to)}.control`;
+  }
+
+  /** DATA of one channel. The words of its name, such as two clusters, are words of the subject. */
+  data(from: string, to: string, channel: string): string {
+    return `${this.#pair(from, to)}.data.${channel.split(" ").map(clusterToken).join(".")}`;
+  }
+
+  /** A listener says that it knows no connection any more. */
+  fresh(from: string, to: string): string {
+    return `${this.#pair(from, to)}.fresh`;
+  }
+
+  /** All of these. */
+  all(from: string, to: string): string {
+    return `${this.#pair(from, to)}.>`;
+  }
+
+  #pair(from: string, to: string): string {
+    return `${this.#prefix}.${token(from)}.${token(to)}`;
   }
 }
 
@@ -147,6 +186,15 @@ function token(name: string): string {
       ? String.fromCharCode(byte)
       : `=${byte.toString(16).padStart(2, "0")}`,
   ).join("");
+}
+
+/** The same for a word of a channel's name, where a cluster's name is written in this way already, but for its dots. */
+function clusterToken(word: string): string {
+  if (word === "") return "=";
+  return word
+    .split(/(=[0-9a-f]{2})/)
+    .map((part, index) => (index % 2 === 1 ? part : token(part)))
+    .join("");
 }
 
 function untoken(word: string): string {

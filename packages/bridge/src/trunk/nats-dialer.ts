@@ -8,8 +8,10 @@ import {
   type NatsOptions,
   type NatsPackage,
   NatsSubjects,
+  natsDenied,
+  watchDenied,
 } from "./nats-client.ts";
-import { NatsWire, natsClosed } from "./nats-wire.ts";
+import { CONNECTION_ID_BYTES, NatsWire, natsClosed } from "./nats-wire.ts";
 
 /** Options of {@link natsDialer}. */
 export interface NatsDialerOptions extends NatsOptions {
@@ -26,23 +28,32 @@ export interface NatsDialerOptions extends NatsOptions {
  * @throws IsthmusError `TRUNK_OPTIONS_INVALID`
  */
 export function natsDialer(options: NatsDialerOptions): OpenWire {
-  const { site, peer } = options;
+  const { site, peer, clock = systemClock } = options;
   const subjects = new NatsSubjects(options.prefix);
+  const way = {
+    // for whoever listens at the far site; the rest is for the one that answered
+    first: subjects.hello(site, peer),
+    control: subjects.control(site, peer),
+    data: (channel: string) => subjects.data(site, peer, channel),
+  };
   return async (signal) => {
     const connection = await connectNats(options, signal, options.load);
-    const id = randomBytes(12).toString("hex");
-    const wire = new DialedWire(
-      connection,
-      subjects.hello(peer, site, id),
-      subjects.wire(peer, site, id),
-      options.clock ?? systemClock,
-    );
-    connection.subscribe(subjects.wire(site, peer, id), {
-      callback: (_error, { data }) => wire.receive(data),
+    const id = randomBytes(CONNECTION_ID_BYTES);
+    const onOver = (): void => leave(connection, clock);
+    const wire = new NatsWire({ connection, id, way, clock, onOver });
+    const all = subjects.all(peer, site);
+    connection.subscribe(all, {
+      callback: (error, message) => {
+        if (error === null) wire.receive(message.data);
+        else wire.fail(natsDenied("subscribe", all));
+      },
     });
-    connection.subscribe(subjects.fresh(site, peer), {
-      callback: () => wire.fail(trunkError("TRUNK_BROKEN", "The far site began to listen anew.")),
+    connection.subscribe(subjects.fresh(peer, site), {
+      callback: (error) => {
+        if (error === null) wire.fail(trunkError("TRUNK_BROKEN", "The far site began to listen anew."));
+      },
     });
+    void watchDenied(connection, (subject) => wire.denied(subject));
     void connection.closed().then((error) => wire.fail(natsClosed(error)));
     const abort = (): void => wire.close();
     signal.addEventListener("abort", abort, { once: true });
@@ -54,34 +65,6 @@ export function natsDialer(options: NatsDialerOptions): OpenWire {
     }
     return wire;
   };
-}
-
-/** Sends its first message, the hello, to whoever listens at the far site; the rest to the one that answered. */
-class DialedWire extends NatsWire {
-  readonly #hello: NatsWire;
-  #greeted = false;
-
-  constructor(connection: NatsConnection, helloSubject: string, subject: string, clock: Clock) {
-    const server = connection.info;
-    const description = `nats ${server?.host ?? "?"}:${server?.port ?? "?"}`;
-    // the hello has number 0
-    super(connection, subject, description, { sent: 1, received: 0 }, () => leave(connection, clock));
-    this.#hello = new NatsWire(
-      connection,
-      helloSubject,
-      description,
-      { sent: 0, received: 0 },
-      () => undefined,
-    );
-  }
-
-  override send(message: Buffer): void {
-    if (this.#greeted) super.send(message);
-    else {
-      this.#greeted = true;
-      this.#hello.send(message);
-    }
-  }
 }
 
 /** How long what was sent last may take to leave. */

@@ -15,8 +15,10 @@ import {
   type NatsOptions,
   type NatsPackage,
   NatsSubjects,
+  natsDenied,
+  watchDenied,
 } from "./nats-client.ts";
-import { NatsWire, natsClosed } from "./nats-wire.ts";
+import { connectionId, NatsWire, natsClosed } from "./nats-wire.ts";
 
 /** Options of {@link startNatsListener}. */
 export interface NatsListenerOptions extends NatsOptions {
@@ -31,6 +33,9 @@ export interface NatsListenerOptions extends NatsOptions {
   /** @default loads the npm package `nats` */
   readonly load?: () => Promise<NatsPackage>;
 }
+
+/** How long what was sent last may take to leave. */
+const LEAVE_MS = 2_000;
 
 /** Takes connections of far sites over NATS. */
 export interface NatsListener extends AsyncDisposable {
@@ -85,12 +90,19 @@ class Listener implements NatsListener {
     this.#connection = connection;
     this.#attempt = 0;
     void connection.closed().then((error) => this.#lost(error));
-    connection.subscribe(this.#subjects.hellos(acceptor.site), {
+    void watchDenied(connection, (subject) => {
+      for (const wire of [...this.#wires.values()]) wire.denied(subject);
+    });
+    const hellos = this.#subjects.hellos(acceptor.site);
+    connection.subscribe(hellos, {
       // if there are two all the same, one of them gets it
       queue: "isthmus",
-      callback: (_error, { subject, data }) => this.#hello(connection, subject, data),
+      callback: (error, message) => {
+        if (error === null) this.#hello(connection, message.subject, message.data);
+        else this.#refused(hellos);
+      },
     });
-    for (const { peer } of acceptor.links) connection.publish(this.#subjects.fresh(peer, acceptor.site));
+    for (const { peer } of acceptor.links) connection.publish(this.#subjects.fresh(acceptor.site, peer));
     this.#logger.info(
       { nats: connection.info?.host, port: connection.info?.port },
       "trunk listens over NATS",
@@ -115,8 +127,9 @@ class Listener implements NatsListener {
     this.#connection = undefined;
     if (connection === undefined) return;
     const closed = connection.closed();
-    const timer = this.#clock.after(2_000, () => void connection.close());
-    await connection.drain().catch(() => connection.close());
+    const timer = this.#clock.after(LEAVE_MS, () => void connection.close());
+    // its promise is not waited for: it never settles when the timer has closed the connection meanwhile
+    connection.drain().catch(() => connection.close());
     await closed;
     timer.cancel();
   }
@@ -127,28 +140,36 @@ class Listener implements NatsListener {
 
   #hello(connection: NatsConnection, subject: string, data: Uint8Array): void {
     const { site } = this.#options.acceptor;
-    const sender = this.#subjects.sender(subject);
-    if (sender === undefined) return;
-    const { from, id } = sender;
-    const back = this.#subjects.wire(from, site, id);
-    if (this.#wires.has(back)) return;
-    const { info } = connection;
-    const wire = new NatsWire(
-      connection,
-      back,
-      `nats ${info?.host ?? "?"}:${info?.port ?? "?"}`,
-      { sent: 0, received: 0 },
-      () => {
-        this.#wires.delete(back);
-        subscription.unsubscribe();
+    const from = this.#subjects.sender(subject);
+    const id = connectionId(data);
+    if (id === undefined) return;
+    const key = `${from} ${id.toString("hex")}`;
+    if (this.#wires.has(key)) return;
+    const way = {
+      control: this.#subjects.control(site, from),
+      data: (channel: string) => this.#subjects.data(site, from, channel),
+    };
+    const onOver = (): void => {
+      this.#wires.delete(key);
+      subscription.unsubscribe();
+    };
+    const wire = new NatsWire({ connection, id, way, clock: this.#clock, onOver });
+    this.#wires.set(key, wire);
+    const all = this.#subjects.all(from, site);
+    const subscription = connection.subscribe(all, {
+      callback: (error, message) => {
+        if (error === null) wire.receive(message.data);
+        else wire.fail(natsDenied("subscribe", all));
       },
-    );
-    this.#wires.set(back, wire);
-    const subscription = connection.subscribe(this.#subjects.wire(site, from, id), {
-      callback: (_error, message) => wire.receive(message.data),
     });
     this.#options.acceptor.take(wire);
     wire.receive(data);
+  }
+
+  /** Nobody can connect to us. */
+  #refused(subject: string): void {
+    const { code, message } = natsDenied("subscribe", subject);
+    this.#logger.error({ code, reason: message }, "trunk cannot listen over NATS");
   }
 
   #lost(error: unknown): void {

@@ -14,6 +14,12 @@ export class OutgoingChannel {
   queuedBytes = 0;
   /** Someone was told to stop, and waits to be told to go on. */
   blocked = false;
+  /** Whether DATA comes through to the peer; while it does not, it waits. */
+  open = true;
+  /** Nothing is sent on it any more; a channel of the same name may come after it. */
+  cut = false;
+  /** Sequence number of its last DATA frame. */
+  lastSeq = 0;
   /** Length so far of a payload that is sent in parts; 0 between payloads. */
   partBytes = 0;
   #credit: number;
@@ -34,7 +40,7 @@ export class OutgoingChannel {
 
   /** Whether a frame with so many bytes may be sent now. */
   affords(bytes: number): boolean {
-    return this.#spent + bytes + FRAME_COST <= this.#credit;
+    return this.open && this.#spent + bytes + FRAME_COST <= this.#credit;
   }
 
   spend(bytes: number): void {
@@ -44,6 +50,13 @@ export class OutgoingChannel {
   /** @param limit see CREDIT; one that came out of order does not lower it */
   grant(limit: number): void {
     this.#credit = Math.max(this.#credit, limit);
+  }
+
+  /** Forgets what waits. */
+  clear(): void {
+    this.#queue = [];
+    this.#head = this.queuedBytes = this.partBytes = 0;
+    this.blocked = false;
   }
 
   /** Keeps `bytes`, which must not be changed any more. */

@@ -1,6 +1,7 @@
 import { inflateRawSync } from "node:zlib";
 import { bytesField, countField, type Frame, isName, malformed, textField } from "./codec.ts";
 import type { SessionCounters } from "./counters.ts";
+import type { DataFrame } from "./data-frame.ts";
 import { trunkError } from "./errors.ts";
 import { CHUNK_BYTES, DATA_FLAG, KIND, type SessionTerms } from "./frames.ts";
 import { IncomingChannel } from "./incoming-channel.ts";
@@ -17,6 +18,8 @@ export interface ReceivingOptions {
   readonly isPaused: (channel: string) => boolean;
   /** Takes a payload or a part of one. */
   readonly deliver: (channel: string, bytes: Buffer, more: boolean) => void;
+  /** Nothing more comes on a channel. */
+  readonly cut: (channel: string) => void;
   /** There is credit to give. */
   readonly creditDue: () => void;
 }
@@ -26,7 +29,8 @@ export class Receiving {
   /** Sequence number of the last frame that came. */
   received = 0;
   readonly #options: ReceivingOptions;
-  readonly #channels: IncomingChannel[] = [];
+  /** Undefined for one that was cut. */
+  readonly #channels: (IncomingChannel | undefined)[] = [];
   readonly #byName = new Map<string, IncomingChannel>();
   readonly #creditsDue = new Set<IncomingChannel>();
   #ended = false;
@@ -37,18 +41,31 @@ export class Receiving {
 
   /** Bytes held that were not handed over. */
   get bytes(): number {
-    return this.#channels.reduce((bytes, channel) => bytes + channel.heldBytes, 0);
+    return this.#channels.reduce((bytes, channel) => bytes + (channel?.heldBytes ?? 0), 0);
   }
 
   /**
-   * Takes an OPEN or a DATA frame; ignores one that came before.
+   * Takes a frame with a number; ignores one that came before.
    * @throws IsthmusError `TRUNK_GAP` when some are missing before it; `TRUNK_PROTOCOL`, `TRUNK_CONSUMER_FAILED`
    */
   take(frame: Frame): void {
-    const seq = countField(frame, 1);
+    if (!this.#isNext(countField(frame, 1))) return;
+    if (frame[0] === KIND.DATA) this.#data(countField(frame, 2), countField(frame, 3), bytesField(frame, 4));
+    else if (frame[0] === KIND.OPEN) this.#opened(frame);
+    else if (frame[0] === KIND.CUT) this.#cut(frame);
+    else this.#skipped(frame);
+  }
+
+  /** The same for a DATA frame that was read already. @throws IsthmusError as {@link Receiving.take} */
+  takeData(message: Buffer, { seq, channel, flags, start, end }: DataFrame): void {
+    if (this.#isNext(seq)) this.#data(channel, flags, message.subarray(start, end));
+  }
+
+  /** Counts a frame. @returns false for one that came before */
+  #isNext(seq: number): boolean {
     if (seq <= this.received) {
       this.#options.counters.repeated++;
-      return;
+      return false;
     }
     if (seq !== this.received + 1) {
       throw trunkError("TRUNK_GAP", `Frames ${this.received + 1} to ${seq - 1} were lost on the way.`, {
@@ -56,8 +73,12 @@ export class Receiving {
       });
     }
     this.received = seq;
-    if (frame[0] === KIND.OPEN) this.#opened(frame);
-    else this.#data(frame);
+    return true;
+  }
+
+  /** Whether there is credit to be given. */
+  get creditDue(): boolean {
+    return this.#creditsDue.size > 0;
   }
 
   /** Credits that are to be given now. */
@@ -68,7 +89,7 @@ export class Receiving {
 
   /** All credits are to be given again: one that was lost with a connection would be missed for ever. */
   again(): void {
-    for (const channel of this.#channels) this.#creditsDue.add(channel);
+    for (const channel of this.#byName.values()) this.#creditsDue.add(channel);
   }
 
   pause(name: string): void {
@@ -103,11 +124,27 @@ export class Receiving {
     this.#byName.set(name, channel);
   }
 
-  #data(frame: Frame): void {
-    const channel = this.#channels[countField(frame, 2)];
+  #cut(frame: Frame): void {
+    const number = countField(frame, 2);
+    const channel = this.#channels[number];
+    if (channel === undefined) throw malformed("a channel is cut that is not open");
+    this.#channels[number] = undefined;
+    this.#byName.delete(channel.name);
+    this.#creditsDue.delete(channel);
+    channel.clear();
+    this.#options.cut(channel.name);
+  }
+
+  #skipped(frame: Frame): void {
+    const last = countField(frame, 2);
+    if (last < this.received) throw malformed("frames are skipped backwards");
+    this.received = last;
+  }
+
+  #data(number: number, flags: number, came: Buffer): void {
+    const channel = this.#channels[number];
     if (channel === undefined) throw malformed("data came for a channel that is not open");
-    const flags = countField(frame, 3);
-    const bytes = this.#inflated(bytesField(frame, 4), (flags & DATA_FLAG.DEFLATED) !== 0);
+    const bytes = this.#inflated(came, (flags & DATA_FLAG.DEFLATED) !== 0);
     const more = (flags & DATA_FLAG.MORE) !== 0;
     channel.arrived(bytes.length);
     const { counters } = this.#options;

@@ -4,13 +4,20 @@ import { PAGE_BYTES } from "./frames.ts";
 /** As many empty pages are kept for later: making one costs more than filling it. */
 const MAX_SPARE = 32;
 
+/** In place of a channel's number: frames that are not DATA. */
+export const CONTROL = -1;
+
 interface Page {
   readonly bytes: Buffer;
   /** Where each frame begins; the first has the sequence number `firstSeq`. */
   readonly starts: number[];
+  /** The channel of each DATA frame; {@link CONTROL} for others. */
+  readonly channels: number[];
   firstSeq: number;
   filled: number;
   sent: number;
+  /** How many frames `sent` are. */
+  sentFrames: number;
 }
 
 /**
@@ -53,13 +60,14 @@ export class ResendBuffer {
   append(frame: Uint8Array): void {
     const page = this.#pageFor(frame.length);
     page.bytes.set(frame, page.filled);
-    this.#grow(page, frame.length);
+    this.#grow(page, frame.length, CONTROL);
   }
 
   /** Appends a DATA frame with the number {@link ResendBuffer.nextSeq}, with a copy of `bytes`. */
   appendData(channel: number, flags: number, bytes: Uint8Array): void {
     const page = this.#pageFor(MAX_DATA_HEAD_BYTES + bytes.length);
-    this.#grow(page, writeData(page.bytes, page.filled, this.nextSeq, channel, flags, bytes) - page.filled);
+    const end = writeData(page.bytes, page.filled, this.nextSeq, channel, flags, bytes);
+    this.#grow(page, end - page.filled, channel);
   }
 
   /** A page with room for so many bytes. */
@@ -69,32 +77,58 @@ export class ResendBuffer {
     const spare = length <= PAGE_BYTES ? this.#spare.pop() : undefined;
     const page = spare ?? {
       bytes: Buffer.allocUnsafeSlow(Math.max(PAGE_BYTES, length)),
-      ...{ starts: [], firstSeq: 0, filled: 0, sent: 0 },
+      ...{ starts: [], channels: [], firstSeq: 0, filled: 0, sent: 0, sentFrames: 0 },
     };
     page.firstSeq = this.nextSeq;
     this.#pages.push(page);
     return page;
   }
 
-  #grow(page: Page, length: number): void {
+  #grow(page: Page, length: number, channel: number): void {
     this.lastSeq++;
     page.starts.push(page.filled);
+    page.channels.push(channel);
     page.filled += length;
     this.#bytes += length;
   }
 
   /** The next unsent frames as one message; undefined when all are sent. */
   next(): Buffer | undefined {
+    const page = this.#unsent();
+    if (page === undefined) return undefined;
+    const message = page.bytes.subarray(page.sent, page.filled);
+    page.sent = page.filled;
+    page.sentFrames = page.starts.length;
+    return message;
+  }
+
+  /** The channel of the next unsent frame, {@link CONTROL} when it is not DATA; undefined when all are sent. */
+  get nextChannel(): number | undefined {
+    const page = this.#unsent();
+    return page?.channels[page.sentFrames];
+  }
+
+  /** The next unsent frames as far as they are of one channel, or of none, as one message. */
+  nextRun(): { readonly message: Buffer; readonly firstSeq: number; readonly lastSeq: number } | undefined {
+    const page = this.#unsent();
+    if (page === undefined) return undefined;
+    const from = page.sentFrames;
+    let to = from + 1;
+    while (to < page.channels.length && page.channels[to] === page.channels[from]) to++;
+    const end = page.starts[to] ?? page.filled;
+    const message = page.bytes.subarray(page.sent, end);
+    page.sent = end;
+    page.sentFrames = to;
+    return { message, firstSeq: page.firstSeq + from, lastSeq: page.firstSeq + to - 1 };
+  }
+
+  /** The first page with something unsent. */
+  #unsent(): Page | undefined {
     for (; this.#next < this.#pages.length; this.#next++) {
       const page = this.#pages[this.#next]!;
-      if (page.sent === page.filled) {
-        // the last page may still grow
-        if (this.#next === this.#pages.length - 1) return undefined;
-        continue;
-      }
-      const message = page.bytes.subarray(page.sent, page.filled);
-      page.sent = page.filled;
-      return message;
+      if (page.sent < page.filled) return page;
+      // the last page may still grow
+      if (this.#next === this.#pages.length - 1) return undefined;
     }
     return undefined;
   }
@@ -120,7 +154,7 @@ export class ResendBuffer {
   /** The peer has all of it, so nothing waits to be sent from it, on a wire that still counts. */
   #keep(page: Page): void {
     if (this.#spare.length >= MAX_SPARE || page.bytes.length !== PAGE_BYTES) return;
-    page.starts.length = page.filled = page.sent = 0;
+    page.starts.length = page.channels.length = page.filled = page.sent = page.sentFrames = 0;
     this.#spare.push(page);
   }
 
@@ -129,9 +163,9 @@ export class ResendBuffer {
     let again = 0;
     for (const page of this.#pages) {
       const skipped = Math.min(page.starts.length, Math.max(0, this.acknowledged + 1 - page.firstSeq));
-      for (let index = skipped; index < page.starts.length && page.starts[index]! < page.sent; index++)
-        again++;
+      again += Math.max(0, page.sentFrames - skipped);
       page.sent = page.starts[skipped] ?? page.filled;
+      page.sentFrames = skipped;
     }
     this.#next = 0;
     return again;

@@ -1,11 +1,11 @@
 import { constants, deflateRawSync } from "node:zlib";
-import { encodeFrame, malformed } from "./codec.ts";
+import { encodeFrame, encodeMessage, malformed } from "./codec.ts";
 import type { SessionCounters } from "./counters.ts";
 import { trunkError } from "./errors.ts";
 import { CHUNK_BYTES, DATA_FLAG, KIND, type SessionTerms } from "./frames.ts";
 import type { TrunkLimits } from "./limits.ts";
 import { OutgoingChannel } from "./outgoing-channel.ts";
-import { ResendBuffer } from "./resend-buffer.ts";
+import { CONTROL, ResendBuffer } from "./resend-buffer.ts";
 
 /** The sending half of a session: payloads in, numbered frames out, each kept until it is acknowledged. */
 export class Sending {
@@ -17,6 +17,10 @@ export class Sending {
   readonly #byName = new Map<string, OutgoingChannel>();
   /** Those with something in their queue, in the order of their turns. */
   readonly #queued = new Set<OutgoingChannel>();
+  /** Names of channels whose DATA does not come through. */
+  readonly #denied = new Set<string>();
+  /** Asks whether a channel's DATA comes through, where each has a way of its own. */
+  #ask: ((channel: string) => void) | undefined;
 
   constructor(terms: SessionTerms, limits: TrunkLimits, counters: SessionCounters) {
     this.#terms = terms;
@@ -28,6 +32,11 @@ export class Sending {
   /** Everything that was sent has been acknowledged. */
   get idle(): boolean {
     return this.#queued.size === 0 && this.#frames.acknowledged === this.#frames.lastSeq;
+  }
+
+  /** Something waits for credit, or for room among what is not acknowledged. */
+  get waiting(): boolean {
+    return this.#queued.size > 0;
   }
 
   /** Bytes held: not acknowledged, and waiting for credit. */
@@ -80,12 +89,65 @@ export class Sending {
     return this.#frames.next();
   }
 
-  /** Channels that were blocked, and are not any more. */
-  unblock(): string[] {
-    const low = this.#limits.highWaterBytes / 2;
-    const writable = this.#channels.filter((channel) => channel.blocked && channel.queuedBytes <= low);
-    for (const channel of writable) channel.blocked = false;
-    return writable.map(({ name }) => name);
+  /** The same where each channel's DATA has a way of its own. @returns the channel, for DATA */
+  nextApart(): { readonly message: Buffer; readonly channel?: string } | undefined {
+    const number = this.#frames.nextChannel;
+    const channel = number === undefined || number === CONTROL ? undefined : this.#channels[number]!;
+    if (channel !== undefined && !channel.cut && !channel.open) return undefined;
+    const run = this.#frames.nextRun();
+    if (run === undefined) return undefined;
+    if (channel === undefined) return { message: run.message };
+    if (channel.cut) return { message: encodeMessage(KIND.SKIP, run.firstSeq, run.lastSeq) };
+    return { message: run.message, channel: channel.name };
+  }
+
+  /** Channels whose DATA does not come through. */
+  get denied(): readonly string[] {
+    return [...this.#denied];
+  }
+
+  /** A channel's DATA comes through. @returns whether it is known to have been otherwise */
+  allowed(name: string): boolean {
+    const channel = this.#byName.get(name);
+    if (channel !== undefined) channel.open = true;
+    return this.#denied.delete(name);
+  }
+
+  /**
+   * A channel's DATA does not come through: it waits. The channel is cut when it can never be whole again, because some
+   * of it is lost or waits elsewhere for its end.
+   * @returns whether that is news, and whether it is cut
+   */
+  deny(name: string): { readonly news: boolean; readonly cut: boolean } {
+    const news = !this.#denied.has(name);
+    this.#denied.add(name);
+    const channel = this.#byName.get(name);
+    if (channel === undefined) return { news, cut: false };
+    channel.open = false;
+    const begun =
+      channel.lastSeq > 0 && (channel.partBytes > 0 || channel.lastSeq > this.#frames.acknowledged);
+    if (begun) this.cut(name);
+    return { news, cut: begun };
+  }
+
+  /** Ends a channel: what waits is forgotten, and what comes after it is of a new one with the same name. */
+  cut(name: string): void {
+    const channel = this.#byName.get(name);
+    if (channel === undefined) return;
+    channel.cut = true;
+    channel.clear();
+    this.#queued.delete(channel);
+    this.#byName.delete(name);
+    this.#frames.append(encodeFrame(KIND.CUT, this.#frames.nextSeq, channel.number));
+  }
+
+  /** Names the channels that were blocked, and are not any more. */
+  unblock(writable: (channel: string) => void): void {
+    for (const channel of this.#channels) {
+      if (!channel.blocked || channel.queuedBytes > this.#limits.highWaterBytes / 2) continue;
+      channel.blocked = false;
+      writable(channel.name);
+    }
   }
 
   /** @throws IsthmusError `TRUNK_PROTOCOL` when it was never sent */
@@ -93,9 +155,16 @@ export class Sending {
     if (!this.#frames.acknowledge(seq)) throw malformed("it has received more than was sent");
   }
 
-  /** Everything that is not acknowledged is to be sent again. */
-  again(): void {
+  /**
+   * Everything that is not acknowledged is to be sent again, over another wire.
+   * @param check asks whether a channel's DATA comes through; undefined where there is no question
+   */
+  again(check: ((channel: string) => void) | undefined): void {
     this.#counters.resent += this.#frames.rewind();
+    this.#ask = check;
+    if (check === undefined) this.#denied.clear();
+    for (const channel of this.#byName.values()) channel.open = check === undefined;
+    if (check !== undefined) for (const name of this.#byName.keys()) check(name);
   }
 
   /** @throws IsthmusError `TRUNK_PROTOCOL` when there is no such channel */
@@ -119,6 +188,8 @@ export class Sending {
     this.#byName.set(name, channel);
     this.#channels.push(channel);
     this.#frames.append(encodeFrame(KIND.OPEN, this.#frames.nextSeq, number, name));
+    channel.open = this.#ask === undefined;
+    this.#ask?.(name);
     return channel;
   }
 
@@ -143,6 +214,7 @@ export class Sending {
 
   #append(channel: OutgoingChannel, bytes: Buffer, more: boolean): void {
     channel.spend(bytes.length);
+    channel.lastSeq = this.#frames.nextSeq;
     const flags = more ? DATA_FLAG.MORE : 0;
     if (this.#terms.deflate && bytes.length >= this.#limits.deflateFromBytes) {
       const deflated = deflateRawSync(bytes, { level: constants.Z_BEST_SPEED });

@@ -1,6 +1,7 @@
 import { type Clock, type IsthmusError, isIsthmusError, type Timer } from "@isthmus/wire";
 import { countField, decodeMessage, encodeMessage, type Frame, malformed } from "./codec.ts";
 import { newCounters, type SessionCounters } from "./counters.ts";
+import { type DataFrame, readData } from "./data-frame.ts";
 import { farewell } from "./farewell.ts";
 import { KIND, type SessionTerms } from "./frames.ts";
 import { KeepAlive } from "./keep-alive.ts";
@@ -9,9 +10,13 @@ import { Receiving } from "./receiving.ts";
 import { Sending } from "./sending.ts";
 import { WIRE_HIGH_WATER_BYTES, type Wire } from "./wire.ts";
 
-/** So many frames, or bytes, are acknowledged at once; fewer after {@link ACK_DELAY_MS}. */
+/**
+ * So many frames, or bytes, are acknowledged at once; a few together with something else that is sent; fewer after
+ * {@link ACK_DELAY_MS}, or twice that.
+ */
 const ACK_FRAMES = 64;
-const ACK_BYTES = 128 * 1024;
+const ACK_BYTES = 256 * 1024;
+const ACK_ALONG_FRAMES = 16;
 const ACK_DELAY_MS = 20;
 /** Messages up to this length are sent together with acknowledgements and credits. */
 const MAX_COPY_BYTES = 16 * 1024;
@@ -22,6 +27,8 @@ export interface SessionOwner {
   data(channel: string, bytes: Buffer, more: boolean): void;
   /** What waited has gone, after the channel was blocked. */
   writable(channel: string): void;
+  /** Nothing more comes on a channel. */
+  cut(channel: string): void;
   /** The wire is of no use any more; the session goes on over another. */
   broken(reason: IsthmusError): void;
   /** The session cannot go on. */
@@ -61,6 +68,8 @@ export class Session {
   readonly #receiving: Receiving;
   readonly #keepAlive: KeepAlive;
   readonly #flush: () => void;
+  /** The DATA frame at hand. */
+  readonly #data: DataFrame = { seq: 0, channel: 0, flags: 0, start: 0, end: 0 };
   #flushing = false;
   #ended = false;
   #wire: Wire | undefined;
@@ -85,6 +94,7 @@ export class Session {
     this.#receiving = new Receiving({
       ...{ terms, limits, counters, parts, isPaused },
       deliver: (channel, bytes, more) => owner.data(channel, bytes, more),
+      cut: (channel) => owner.cut(channel),
       creditDue: () => this.#schedule(),
     });
     const ask = (): void => {
@@ -125,10 +135,10 @@ export class Session {
    */
   attach(wire: Wire, peerReceived: number): void {
     this.#sending.acknowledged(peerReceived);
-    this.#sending.again();
+    this.#wire = wire;
+    this.#sending.again(wire.check === undefined ? undefined : (channel) => wire.check!(channel));
     this.#receiving.again();
     this.#tellReceived = this.received > 0;
-    this.#wire = wire;
     this.#keepAlive.start();
     this.#schedule();
   }
@@ -155,6 +165,29 @@ export class Session {
     this.#schedule();
   }
 
+  /** Channels whose DATA does not come through. */
+  get denied(): readonly string[] {
+    return this.#sending.denied;
+  }
+
+  /** See {@link Sending.allowed}. */
+  allowed(channel: string): boolean {
+    this.#schedule();
+    return this.#sending.allowed(channel);
+  }
+
+  /** See {@link Sending.deny}. */
+  deny(channel: string): { readonly news: boolean; readonly cut: boolean } {
+    this.#schedule();
+    return this.#sending.deny(channel);
+  }
+
+  /** See {@link Sending.cut}. */
+  cut(channel: string): void {
+    this.#sending.cut(channel);
+    this.#schedule();
+  }
+
   /** See {@link Sending.send}. */
   send(channel: string, bytes: Buffer, more: boolean, constant: boolean): void {
     this.#sending.send(channel, bytes, more, constant);
@@ -171,35 +204,46 @@ export class Session {
 
   /** May hand over, before it returns, what has waited. */
   resume(channel: string): void {
-    this.#guard(() => this.#receiving.resume(channel));
+    try {
+      this.#receiving.resume(channel);
+    } catch (error) {
+      this.#wrong(error);
+    }
   }
 
   /** A message from the wire that is attached. */
   receive(message: Buffer): void {
     const wire = this.#wire;
     this.#keepAlive.heard();
-    this.#guard(() => {
-      for (const frame of decodeMessage(message)) {
+    try {
+      let at = 0;
+      for (const data = this.#data; readData(message, at, data); at = data.end) {
+        this.#receiving.takeData(message, data);
+        if (this.#ended || this.#wire !== wire) return;
+      }
+      for (const frame of at === message.length ? [] : decodeMessage(message.subarray(at))) {
         this.#frame(frame);
         if (this.#ended || this.#wire !== wire) return;
       }
       this.#tellSoon(message.length);
-    });
+    } catch (error) {
+      this.#wrong(error);
+    }
   }
 
   #frame(frame: Frame): void {
     switch (frame[0]) {
       case KIND.OPEN:
       case KIND.DATA:
+      case KIND.CUT:
+      case KIND.SKIP:
         this.#receiving.take(frame);
         return;
       case KIND.ACK:
-        this.#sending.acknowledged(countField(frame, 1));
-        this.#schedule();
+        this.#acknowledged(countField(frame, 1));
         return;
       case KIND.CREDIT:
-        this.#sending.granted(countField(frame, 1), countField(frame, 2));
-        this.#schedule();
+        this.#granted(countField(frame, 1), countField(frame, 2));
         return;
       case KIND.PING:
         this.#pongDue = countField(frame, 1);
@@ -225,13 +269,35 @@ export class Session {
     const behind = this.received - this.#toldReceived;
     if (behind === 0) return;
     this.#untoldBytes += bytes;
-    if (behind >= ACK_FRAMES || this.#untoldBytes >= ACK_BYTES) this.#schedule();
-    else {
-      this.#tellTimer ??= this.#clock.after(ACK_DELAY_MS, () => {
-        this.#tellTimer = undefined;
+    if (behind >= ACK_FRAMES || this.#untoldBytes >= ACK_BYTES) {
+      this.#tellReceived = true;
+      this.#schedule();
+    } else if (this.#tellTimer === undefined) this.#tellLater();
+  }
+
+  /** One timer for many frames: to cancel it whenever something is acknowledged would cost more than the rest. */
+  #tellLater(): void {
+    const told = this.#toldReceived;
+    this.#tellTimer = this.#clock.after(ACK_DELAY_MS, () => {
+      this.#tellTimer = undefined;
+      if (this.#toldReceived === this.received) return;
+      if (this.#toldReceived !== told) this.#tellLater();
+      else {
+        this.#tellReceived = true;
         this.#schedule();
-      });
-    }
+      }
+    });
+  }
+
+  #acknowledged(seq: number): void {
+    this.#sending.acknowledged(seq);
+    if (this.#sending.waiting) this.#schedule();
+    else if (this.idle) this.#owner.idle();
+  }
+
+  #granted(channel: number, limit: number): void {
+    this.#sending.granted(channel, limit);
+    if (this.#sending.waiting) this.#schedule();
   }
 
   #schedule(): void {
@@ -245,34 +311,51 @@ export class Session {
     if (this.#ended) return;
     this.#sending.fill();
     const wire = this.#wire;
-    if (wire !== undefined) {
-      const control = this.#control();
+    if (wire?.check !== undefined) this.#sendApart(wire);
+    else if (wire !== undefined) {
+      let control = this.#control();
       while (wire.buffered < WIRE_HIGH_WATER_BYTES) {
         const message = this.#sending.next();
         if (message === undefined) break;
-        // a message more costs more than to copy a short one
-        if (control.length > 0 && message.length <= MAX_COPY_BYTES) control.push(message);
-        else wire.send(message);
-        if (control.length > 0) wire.send(Buffer.concat(control.splice(0)));
+        if (control === undefined) wire.send(message);
+        else {
+          // a message more costs more than to copy a short one
+          const along = message.length <= MAX_COPY_BYTES;
+          wire.send(along ? Buffer.concat([control, message]) : control);
+          if (!along) wire.send(message);
+          control = undefined;
+        }
       }
-      if (control.length > 0) wire.send(Buffer.concat(control));
+      if (control !== undefined) wire.send(control);
     }
-    for (const channel of this.#sending.unblock()) {
+    this.#sending.unblock((channel) => {
       if (!this.#ended) this.#owner.writable(channel);
-    }
+    });
     if (this.idle) this.#owner.idle();
   }
 
-  /** The frames without a sequence number. */
-  #control(): Buffer[] {
+  /** The same over a wire on which each channel's DATA goes its own way. */
+  #sendApart(wire: Wire): void {
+    const control = this.#control();
+    if (control !== undefined) wire.send(control);
+    while (wire.buffered < WIRE_HIGH_WATER_BYTES) {
+      const next = this.#sending.nextApart();
+      if (next === undefined) return;
+      wire.send(next.message, next.channel);
+    }
+  }
+
+  /** The frames without a sequence number that are to be sent now. */
+  #control(): Buffer | undefined {
+    const behind = this.received - this.#toldReceived;
+    const other = this.#pingDue || this.#pongDue !== undefined || this.#receiving.creditDue;
+    if (!this.#tellReceived && behind < ACK_ALONG_FRAMES && !other) return undefined;
     const frames: Buffer[] = [];
-    if (this.#tellReceived || this.#toldReceived < this.received) {
+    if (this.#tellReceived || behind > 0) {
       frames.push(encodeMessage(KIND.ACK, this.received));
       this.#toldReceived = this.received;
       this.#tellReceived = false;
       this.#untoldBytes = 0;
-      this.#tellTimer?.cancel();
-      this.#tellTimer = undefined;
     }
     for (const [channel, limit] of this.#receiving.credits()) {
       frames.push(encodeMessage(KIND.CREDIT, channel, limit));
@@ -281,17 +364,13 @@ export class Session {
     this.#pongDue = undefined;
     if (this.#pingDue) frames.push(encodeMessage(KIND.PING, ++this.#pings));
     this.#pingDue = false;
-    return frames;
+    return Buffer.concat(frames);
   }
 
-  #guard(run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      const reason = isIsthmusError(error) ? error : malformed("see the cause", error);
-      // what is missing comes again over the next wire
-      if (reason.code === "TRUNK_GAP") this.#owner.broken(reason);
-      else this.#owner.failed(reason);
-    }
+  #wrong(error: unknown): void {
+    const reason = isIsthmusError(error) ? error : malformed("see the cause", error);
+    // what is missing comes again over the next wire
+    if (reason.code === "TRUNK_GAP") this.#owner.broken(reason);
+    else this.#owner.failed(reason);
   }
 }

@@ -61,6 +61,9 @@ export function shakeHands(
       end.established(handshake.established);
     },
     drained: () => undefined,
+    // nothing is asked for before the handshake is over
+    allowed: () => undefined,
+    denied: () => undefined,
     closed: (reason) => fail(reason, false),
   };
   if (handshake.first !== undefined) wire.send(handshake.first);

@@ -116,7 +116,7 @@ function open(
     });
     socket.once("open", () => {
       signal.removeEventListener("abort", abort);
-      resolve(new WebSocketWire(socket, under!));
+      resolve(new WebSocketWire(socket, under!, true));
     });
   });
 }
@@ -126,8 +126,6 @@ function tlsOptions(url: URL, tls: WebSocketTls): object {
   const servername = tls.servername ?? (isIP(host) === 0 ? host : "");
   const { site, ca, cert, key, passphrase } = tls;
   return {
-    // masks keep proxies from taking a message for a request (RFC 6455, 10.3); what is encrypted no proxy reads
-    generateMask: (mask: Buffer) => void mask.fill(0),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),

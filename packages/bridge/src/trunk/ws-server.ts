@@ -73,7 +73,7 @@ export async function startWebSocketListener(options: WebSocketListenerOptions):
     }
     socket.setNoDelay(true);
     webSockets.handleUpgrade(request, socket, head, (webSocket) =>
-      acceptor.take(new WebSocketWire(webSocket, socket)),
+      acceptor.take(new WebSocketWire(webSocket, socket, false)),
     );
   });
   try {

@@ -4,6 +4,7 @@ import type { WebSocket } from "ws";
 import { trunkError } from "./errors.ts";
 import { MAX_MESSAGE_BYTES } from "./frames.ts";
 import { WIRE_HIGH_WATER_BYTES, type Wire, type WireEvents } from "./wire.ts";
+import { FrameWriter } from "./ws-frames.ts";
 
 /** What both sides ask of the npm package `ws`. */
 export const WEB_SOCKET_OPTIONS = {
@@ -20,12 +21,17 @@ export class WebSocketWire implements Wire {
   readonly certificateNames: readonly string[] | undefined;
   events: WireEvents | undefined;
   readonly #socket: WebSocket;
+  readonly #writer: FrameWriter;
   #buffered = 0;
   #error: unknown;
 
-  /** Takes over an open WebSocket and the socket under it. */
-  constructor(socket: WebSocket, under: Socket) {
+  /**
+   * Takes over an open WebSocket and the socket under it.
+   * @param dials whether it is the side that opened it, whose messages are masked
+   */
+  constructor(socket: WebSocket, under: Socket, dials: boolean) {
     this.#socket = socket;
+    this.#writer = new FrameWriter(under, !dials ? "none" : under instanceof TLSSocket ? "zero" : "random");
     this.description = `websocket ${under.remoteAddress ?? "?"}:${under.remotePort ?? "?"}`;
     this.certificateNames = certificateNames(under);
     socket.on("message", (data, isBinary) => {
@@ -52,7 +58,7 @@ export class WebSocketWire implements Wire {
   send(message: Buffer): void {
     if (this.#socket.readyState !== this.#socket.OPEN) return;
     this.#buffered += message.length;
-    this.#socket.send(message, { binary: true, compress: false }, () => {
+    this.#writer.write(message, () => {
       const before = this.#buffered;
       this.#buffered -= message.length;
       if (before >= WIRE_HIGH_WATER_BYTES && this.#buffered < WIRE_HIGH_WATER_BYTES) this.events?.drained();

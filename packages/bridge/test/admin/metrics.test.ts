@@ -32,6 +32,7 @@ describe("the metrics", () => {
       'isthmus_cluster_registered{cluster="shop"} 1',
       'isthmus_cluster_identities{cluster="shop"} 3',
       'isthmus_cluster_carried_total{cluster="shop"} 1000',
+      'isthmus_cluster_streamed_total{cluster="shop"} 3',
       'isthmus_cluster_undeliverable_total{cluster="shop"} 2',
       'isthmus_discovery_nodes{cluster="shop",topology="hosts",connected="false"} 1',
       'isthmus_discovery_failed{cluster="shop",topology="hosts"} 1',

@@ -22,6 +22,7 @@ export const RUNNING: DaemonStatus = {
         ],
         identities: 3,
         carried: 1000,
+        streamed: 3,
         undeliverable: 2,
         topologies: [
           {
@@ -39,12 +40,13 @@ export const RUNNING: DaemonStatus = {
       },
       {
         ...{ id: "billing", node: "isthmus-shop@north", port: undefined, registered: false },
-        ...{ connected: [], identities: 0, carried: 7, undeliverable: 0, topologies: [] },
+        ...{ connected: [], identities: 0, carried: 7, streamed: 0, undeliverable: 0, topologies: [] },
       },
     ],
     sites: [
       {
         ...{ site: "north", peer: "south", state: "suspended", wire: "wss://south.example/trunk" },
+        denied: ["shop/billing"],
         ...{ resumptions: 4, losses: 1, outgoingBytes: 512, incomingBytes: 0 },
         counters: {
           ...{ payloadsSent: 1, payloadsReceived: 2, bytesSent: 300, bytesReceived: 400 },

@@ -141,6 +141,7 @@ cluster billing
 trunk to south
   is          suspended, wss://south.example/trunk; 512 bytes wait to go, 0 to be taken
   resumed     4 times, lost once
+  denied      shop/billing
   last end    The connection has ended. (TRUNK_CLOSED)
 between them
   across      12 links, monitors and calls

@@ -98,6 +98,26 @@ ${file}:2:25: clusters.shop.cokie is not a key of this place. Did you mean "cook
   });
 });
 
+it("isthmus check says whom the bridge dials for routes, mirrors and rules", async () => {
+  const text = describeConfig(
+    await parseConfig(
+      `
+clusters:
+  shop: { node: bridge@10.0.0.5, cookie: a }
+  billing: { node: billing_bridge@10.0.0.5, cookie: b, discovery: { hosts: [billing1@10.0.1.21] } }
+routes: [{ from: shop, to: billing, name: orders, nodes: ["b*@10.0.1.21", billing2@10.0.1.21] }]
+mirrors: [{ from: shop, to: billing, nodes: [billing3@10.0.1.21, "b*@10.0.1.22"] }]
+policy: [{ action: allow, to: billing, rpc: "m:f/1", nodes: [billing4@10.0.1.21] }]
+`,
+      { file: "isthmus.yaml", env: {} },
+    ),
+  );
+  expect(text).toContain(
+    "  dials        billing1@10.0.1.21, billing2@10.0.1.21, billing3@10.0.1.21, billing4@10.0.1.21\n",
+  );
+  expect(text).toContain("under their own names at the bridge's host, at most 64\n");
+});
+
 const BASE = `
 clusters:
   shop: { node: bridge@10.0.0.5, cookie: a }

@@ -42,6 +42,7 @@ describe("the command", () => {
     [["run", "a", "--log-level", "loud"], "Allowed choices are debug, info, warn, error, silent"],
     [["run", "a", "--log-format", "xml"], "Allowed choices are auto, json, pretty"],
     [["status", "a"], "too many arguments"],
+    [["status", "--url", "localhost:4390"], "It must be an address, http://host:port."],
     [["names", "--epmd-port", "0"], "It must be a port, 1 to 65535."],
     [["names", "--epmd-port", "4369x"], "It must be a port, 1 to 65535."],
   ])("ends with status 2 when it is called like this: %j", async (args, said) => {
@@ -54,7 +55,7 @@ describe("the command", () => {
     const { status, stdout, stderr } = await isthmus([command, "no-such-file.yaml"]);
     expect({ status, stdout }).toEqual({ status: 3, stdout: "" });
     expect(stderr).toMatch(
-      /^isthmus: The configuration no-such-file\.yaml cannot be read: there is no such file\. \(CONFIG_UNREADABLE\)\n/,
+      /^isthmus: The configuration no-such-file\.yaml cannot be read: there is no such file\. \(CONFIG_UNREADABLE\)\n$/,
     );
   });
 

@@ -6,7 +6,7 @@ import { isIsthmusError, parseNodeName } from "@isthmus/wire";
 import { describe, expect, it } from "vitest";
 import { type BridgeConfig, type ParseConfigOptions, parseConfig } from "../../src/config/config.ts";
 import type { ConfigProblem } from "../../src/config/problem.ts";
-import type { OwnClusterOptions } from "../../src/options.ts";
+import { ownCluster } from "./support.ts";
 
 const SMALL = `clusters:
   shop:
@@ -22,13 +22,6 @@ routes:
 
 function parse(text: string, options: Partial<ParseConfigOptions> = {}): Promise<BridgeConfig> {
   return parseConfig(text, { file: "isthmus.yaml", env: {}, ...options });
-}
-
-/** A cluster that the bridge is in. */
-function own(clusters: BridgeConfig["clusters"], id: string): OwnClusterOptions {
-  const cluster = clusters[id]!;
-  if ("site" in cluster) throw new Error(`${id} is of another site`);
-  return cluster;
 }
 
 /** The problems of a text, as `line:column key: message`, and the whole message. */
@@ -82,10 +75,10 @@ describe("a configuration", () => {
       embeddedEpmd: "auto",
       hosts: ["shop1@10.0.0.11"],
     });
-    expect(own(clusters, "shop").listen).not.toHaveProperty("host");
+    expect(ownCluster(clusters, "shop").listen).not.toHaveProperty("host");
     expect(clusters["shop"]).not.toHaveProperty("tickTimeSeconds");
-    expect(own(clusters, "shop").cookie).toBeInstanceOf(Cookie);
-    expect(own(clusters, "billing").hosts).toEqual([]);
+    expect(ownCluster(clusters, "shop").cookie).toBeInstanceOf(Cookie);
+    expect(ownCluster(clusters, "billing").hosts).toEqual([]);
   });
 
   it("may say everything", async () => {
@@ -116,7 +109,7 @@ shutdown: { drain_seconds: 0 }
       hosts: ["shop1@hosta", "shop2@hostb"],
       tickTimeSeconds: 15,
     });
-    expect(own(config.clusters, "billing").epmd).toBe(false);
+    expect(ownCluster(config.clusters, "billing").epmd).toBe(false);
     expect(config.routes).toEqual([
       {
         from: "shop",
@@ -208,7 +201,7 @@ watch_config: true
     const { clusters } = await parse(
       small("{ hosts: [shop1@10.0.0.11] }", "{ ports: { shop1@127.0.0.1: 9000 } }\n    epmd: { port: 1 }"),
     );
-    const resolve = own(clusters, "shop").resolver!;
+    const resolve = ownCluster(clusters, "shop").resolver!;
     await expect(resolve(parseNodeName("shop1@127.0.0.1"), {})).resolves.toMatchObject({
       host: "127.0.0.1",
       port: 9000,
@@ -222,7 +215,7 @@ watch_config: true
   it("does not start an epmd here when the epmd is elsewhere, unless told", async () => {
     const at = async (epmd: string) => {
       const { clusters } = await parse(small("cookie: abc", `cookie: abc\n    epmd: ${epmd}`));
-      return own(clusters, "shop").embeddedEpmd;
+      return ownCluster(clusters, "shop").embeddedEpmd;
     };
     expect(await at("{ host: 10.0.0.9 }")).toBe("never");
     expect(await at("{ host: localhost }")).toBe("auto");
@@ -231,7 +224,7 @@ watch_config: true
 
   it("takes epmd's port from ERL_EPMD_PORT where it has none", async () => {
     const { clusters } = await parse(SMALL, { env: { ERL_EPMD_PORT: "4400" } });
-    expect(own(clusters, "shop").epmd).toEqual({ host: "127.0.0.1", port: 4400 });
+    expect(ownCluster(clusters, "shop").epmd).toEqual({ host: "127.0.0.1", port: 4400 });
     expect((await problemsOf(SMALL, { env: { ERL_EPMD_PORT: "zero" } })).problems).toEqual([
       expect.stringMatching(/^1:1 : .*ERL_EPMD_PORT.*"zero"/),
     ]);
@@ -263,11 +256,13 @@ routes: [{ from: shop, to: billing, name: "\${WHO}-\${WHO}", node: "x@\${HOST}" 
       { env },
     );
     expect(clusters["shop"]).toMatchObject({ node: "bridge@10.0.0.5", epmd: { port: 4380 } });
-    expect(own(clusters, "billing").node).toBe("bridge@10.0.0.5");
+    expect(ownCluster(clusters, "billing").node).toBe("bridge@10.0.0.5");
     expect(routes[0]).toMatchObject({ name: "orders-orders", nodes: ["x@10.0.0.5"] });
     // what comes in is not looked at again
-    expect(sameCookie(own(clusters, "shop").cookie, Cookie.of("a$b{c}${HOST}"))).toBe(true);
-    expect(sameCookie(own(clusters, "billing").cookie, Cookie.of("pre-a$b{c}${HOST}-post"))).toBe(true);
+    expect(sameCookie(ownCluster(clusters, "shop").cookie, Cookie.of("a$b{c}${HOST}"))).toBe(true);
+    expect(sameCookie(ownCluster(clusters, "billing").cookie, Cookie.of("pre-a$b{c}${HOST}-post"))).toBe(
+      true,
+    );
   });
 
   it("may have defaults, which count for empty variables too", async () => {
@@ -279,7 +274,7 @@ routes: [{ from: shop, to: billing, name: "\${WHO}-\${WHO}", node: "x@\${HOST}" 
 
   it("is left out by $${", async () => {
     const { clusters } = await parse(small("abc", '"$${HOME}$$"'), { env: { HOME: "/root" } });
-    expect(sameCookie(own(clusters, "shop").cookie, Cookie.of("${HOME}$$"))).toBe(true);
+    expect(sameCookie(ownCluster(clusters, "shop").cookie, Cookie.of("${HOME}$$"))).toBe(true);
   });
 
   it("that lacks something is told with all else that is wrong", async () => {

@@ -3,9 +3,9 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Cookie } from "@isthmus/dist-handshake";
-import { isIsthmusError } from "@isthmus/wire";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { loadConfig } from "../../src/config/config.ts";
+import { ownCluster, refusalOf } from "./support.ts";
 
 let folder: string;
 
@@ -29,20 +29,14 @@ async function load(cookie: string, env: Readonly<Record<string, string>> = {}):
     `clusters:\n  a:\n    cookie: ${cookie}\n    node: a@h\n  b: { node: b@h, cookie: other }\n`,
     0o644,
   );
-  const cluster = (await loadConfig(file, { env })).clusters["a"]!;
-  if ("site" in cluster) throw new Error("it is of another site");
-  return cluster.cookie as Cookie;
+  return ownCluster((await loadConfig(file, { env })).clusters, "a").cookie as Cookie;
 }
 
 /** The message with which {@link load} fails. */
 async function refusal(cookie: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  try {
-    await load(cookie, env);
-  } catch (error) {
-    if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
-    throw error;
-  }
-  throw new Error("The cookie was taken.");
+  const message = await refusalOf(load(cookie, env));
+  expect(message).not.toBe("");
+  return message;
 }
 
 function digestOf(cookie: Cookie): string {

@@ -1,8 +1,9 @@
-import { isIsthmusError, systemClock } from "@isthmus/wire";
+import { systemClock } from "@isthmus/wire";
 import { describe, expect, it } from "vitest";
 import { describeConfig } from "../../src/cli/describe.ts";
 import { type BridgeConfig, parseConfig } from "../../src/config/config.ts";
 import { Policy } from "../../src/policy/policy.ts";
+import { refusalOf } from "./support.ts";
 
 const CLUSTERS = `clusters:
   shop: { node: bridge@10.0.0.5, cookie: a }
@@ -11,15 +12,7 @@ const CLUSTERS = `clusters:
 const parse = (text: string): Promise<BridgeConfig> =>
   parseConfig(`${CLUSTERS}${text}`, { file: "isthmus.yaml", env: {} });
 
-async function problems(text: string): Promise<string> {
-  try {
-    await parse(text);
-  } catch (error) {
-    if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
-    throw error;
-  }
-  return "";
-}
+const problems = (text: string): Promise<string> => refusalOf(parse(text));
 
 describe("routes with patterns", () => {
   it("stand for all names and nodes that fit, which nobody dials", async () => {

@@ -1,9 +1,9 @@
-import { isIsthmusError } from "@isthmus/wire";
 import { describe, expect, it } from "vitest";
 import { describeConfig } from "../../src/cli/describe.ts";
 import { type BridgeConfig, parseConfig } from "../../src/config/config.ts";
 import { changedParts } from "../../src/config/fixed-parts.ts";
 import type { OwnClusterOptions } from "../../src/options.ts";
+import { ownCluster, refusalOf } from "./support.ts";
 
 const parse = (discovery: string, env: Readonly<Record<string, string>> = {}): Promise<BridgeConfig> =>
   parseConfig(
@@ -14,23 +14,14 @@ const parse = (discovery: string, env: Readonly<Record<string, string>> = {}): P
     { file: "isthmus.yaml", env },
   );
 
-async function problems(discovery: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  try {
-    await parse(discovery, env);
-  } catch (error) {
-    if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
-    throw error;
-  }
-  return "";
-}
+const problems = (discovery: string, env: Readonly<Record<string, string>> = {}): Promise<string> =>
+  refusalOf(parse(discovery, env));
 
 async function shop(
   discovery: string,
   env: Readonly<Record<string, string>> = {},
 ): Promise<OwnClusterOptions> {
-  const cluster = (await parse(discovery, env)).clusters["shop"]!;
-  if ("site" in cluster) throw new Error("it is of another site");
-  return cluster;
+  return ownCluster((await parse(discovery, env)).clusters, "shop");
 }
 
 describe("discovery", () => {

@@ -1,11 +1,11 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isIsthmusError } from "@isthmus/wire";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Certificates, makeCertificates } from "../../../../test/interop/certificates.ts";
 import { describeConfig } from "../../src/cli/describe.ts";
 import { type BridgeConfig, parseConfig } from "../../src/config/config.ts";
 import { changedParts } from "../../src/config/fixed-parts.ts";
+import { ownCluster, refusalOf } from "./support.ts";
 
 let made: Certificates;
 beforeAll(() => {
@@ -25,20 +25,10 @@ const parse = (tls: string): Promise<BridgeConfig> =>
   );
 
 async function tlsOf(tls: string) {
-  const cluster = (await parse(tls)).clusters["shop"]!;
-  if ("site" in cluster) throw new Error("it is of another site");
-  return cluster.tls!;
+  return ownCluster((await parse(tls)).clusters, "shop").tls!;
 }
 
-async function problems(tls: string): Promise<string> {
-  try {
-    await parse(tls);
-  } catch (error) {
-    if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
-    throw error;
-  }
-  return "";
-}
+const problems = (tls: string): Promise<string> => refusalOf(parse(tls));
 
 const ALL = "certificate: node.pem, key: node.key, ca: ca.pem";
 

@@ -2,11 +2,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
-import { isIsthmusError, silentLogger, systemClock } from "@isthmus/wire";
+import { silentLogger, systemClock } from "@isthmus/wire";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeConfig } from "../../src/cli/describe.ts";
 import { type BridgeConfig, parseConfig } from "../../src/config/config.ts";
 import { changedParts } from "../../src/config/fixed-parts.ts";
+import { refusalOf } from "./support.ts";
 
 const SECRET = "0123456789abcdef-s3cret";
 const NORTH = `clusters:
@@ -33,15 +34,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const parse = (text: string): Promise<BridgeConfig> =>
   parseConfig(text, { file: join(folder, "isthmus.yaml"), env: {} });
 
-async function problems(text: string): Promise<string> {
-  try {
-    await parse(text);
-  } catch (error) {
-    if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
-    throw error;
-  }
-  return "";
-}
+const problems = (text: string): Promise<string> => refusalOf(parse(text));
 
 describe("a cluster of another site", () => {
   it("runs functions where its own bridge says", async () => {
@@ -248,6 +241,12 @@ high_availability: ${lease}
       "{ lease: postgres, name: berlin, database: { host: db, port: 5432, user: u, password: s3cret, database: d, ca: ca.pem } }",
     ],
     ["postgres", "{ lease: postgres, name: berlin, database: { url: postgres://u:s3cret@db/d } }"],
+    ["kubernetes", "{ lease: kubernetes, name: berlin, ttl_seconds: 15 }"],
+    [
+      "kubernetes",
+      "{ lease: kubernetes, name: berlin, url: https://k:6443, token_file: nowhere, ca: ca.pem, namespace: shop }",
+    ],
+    ["kubernetes", "{ lease: kubernetes, name: berlin, url: https://k:6443, token: s3cret }"],
   ] as const)("makes a lease of %s", async (lease, text) => {
     const config = await parse(one(text));
     expect(config.availability).toMatchObject({ lease, name: "berlin" });
@@ -257,7 +256,7 @@ high_availability: ${lease}
   });
 
   it.each([
-    ["{ lease: etcd, name: a }", "high_availability.lease must be consul or postgres."],
+    ["{ lease: etcd, name: a }", "high_availability.lease must be consul, postgres or kubernetes."],
     ["{ lease: consul }", "high_availability lacks the key name."],
     ["{ lease: consul, name: a, ttl_seconds: 5 }", "time to live of a lease must be 10000 to 60000 ms"],
     ["{ lease: consul, name: a, url: 's3cret' }", "The address of Consul must be"],
@@ -266,6 +265,22 @@ high_availability: ${lease}
       "high_availability.database has no meaning",
     ],
     ["{ lease: postgres, name: a, token: s3cret }", "high_availability.token has no meaning for postgres"],
+    [
+      "{ lease: kubernetes, name: a, database: { password: s3cret } }",
+      "high_availability.database has no meaning for kubernetes",
+    ],
+    ["{ lease: consul, name: a, namespace: b }", "high_availability.namespace has no meaning for consul"],
+    ["{ lease: kubernetes, name: Berlin }", "The name of a Lease in Kubernetes is made of"],
+    ["{ lease: kubernetes, name: a, namespace: B/c }", "The namespace of a lease is not"],
+    [
+      "{ lease: kubernetes, name: a, url: 'https://u:s3cret@k' }",
+      "The address of the Kubernetes API must be",
+    ],
+    [
+      "{ lease: kubernetes, name: a, url: http://k, token: s3cret }",
+      "A token is not sent without encryption",
+    ],
+    ["{ lease: kubernetes, name: a, token: s3cret, token_file: t }", "a token and a file for it"],
   ])("says what is wrong with %s", async (lease, message) => {
     const said = await problems(one(lease));
     expect(said).toContain(message);

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Cookie } from "@isthmus/dist-handshake";
-import { isIsthmusError, parseNodeName } from "@isthmus/wire";
+import { parseNodeName } from "@isthmus/wire";
 import { describe, expect, it } from "vitest";
 import { type FormConfig, parseFormConfig } from "../../src/form/config.ts";
 import { keysAt } from "../../src/form/schema.ts";
+import { refusalOf } from "../config/support.ts";
 
 const parse = (text: string, env: Readonly<Record<string, string>> = {}): Promise<FormConfig> =>
   parseFormConfig(text, { file: "isthmus.yaml", env, readCookieFile: () => Cookie.of("from_file") });
@@ -15,15 +16,8 @@ topologies:
 `;
 
 /** The messages about a file, each with its place. */
-async function problems(text: string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  try {
-    await parse(text, env);
-  } catch (error) {
-    if (isIsthmusError(error) && error.code === "CONFIG_INVALID") return error.message;
-    throw error;
-  }
-  return "";
-}
+const problems = (text: string, env: Readonly<Record<string, string>> = {}): Promise<string> =>
+  refusalOf(parse(text, env));
 
 describe("the configuration of isthmus form", () => {
   it("has defaults that do no harm", async () => {

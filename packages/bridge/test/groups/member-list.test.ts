@@ -1,7 +1,8 @@
 import { atom, Pid } from "@isthmus/etf";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { MemberList, pidText } from "../../src/groups/member-list.ts";
+import { MemberList } from "../../src/groups/member-list.ts";
+import { pidKey } from "../../src/translate/identifier.ts";
 
 const PIDS = [
   new Pid(atom("n@h"), 1, 0, 5),
@@ -10,7 +11,7 @@ const PIDS = [
   new Pid(atom("m@h"), 1, 0, 5),
 ];
 const some = fc.array(fc.constantFrom(...PIDS), { maxLength: 8 });
-const text = (pids: readonly Pid[]): string[] => pids.map(pidText).sort();
+const text = (pids: readonly Pid[]): string[] => pids.map(pidKey).sort();
 
 it("keeps each membership, and tells what is missing and what is too much", () => {
   fc.assert(

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { BRIDGE_FLAGS } from "../../src/membership.ts";
 import { encodeAccept, encodeHello } from "../../src/sites/greeting.ts";
 import { encodeMessage } from "../../src/trunk/codec.ts";
+import { trunkError } from "../../src/trunk/errors.ts";
 import { PAIR, THEIRS, TwoJoints } from "./two-joints.ts";
 
 async function joined(limits = {}): Promise<TwoJoints> {
@@ -163,5 +164,27 @@ describe("a bridge that does not fit", () => {
     two.sites.dialed.send(PAIR.outgoing, encodeAccept());
     await two.settle();
     expect(two.south.outcomes.length).toBe(1);
+  });
+});
+
+describe("a channel that is cut", () => {
+  it("ends the stream on both sides; they greet each other anew, and nothing of before comes after", async () => {
+    const two = await joined();
+    const { north, south, sites } = two;
+    const streams = [north.stream!, south.stream!];
+    south.stream!.write("before");
+    north.joint!.outgoingCut(trunkError("TRUNK_DENIED", "forbidden"));
+    sites.dialed.cut(PAIR.outgoing);
+    south.stream!.write("still before");
+    await two.settle();
+    expect(streams.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+    expect([north.failure?.code, south.failure?.code]).toEqual(["TRUNK_DENIED", "TRUNK_DENIED"]);
+    await two.pass(2000);
+    expect([north.outcomes.length, south.outcomes.length]).toEqual([2, 2]);
+    north.stream!.write("there");
+    south.stream!.write("and back");
+    await two.settle();
+    expect([north.text, south.text]).toEqual(["and back", "there"]);
+    expect([north.refusals, south.refusals]).toEqual([[], []]);
   });
 });

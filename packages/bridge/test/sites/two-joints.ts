@@ -4,6 +4,7 @@ import type { IsthmusError } from "@isthmus/wire";
 import { BRIDGE_FLAGS } from "../../src/membership.ts";
 import { Joint } from "../../src/sites/joint.ts";
 import { type ClusterPair, clusterPairs } from "../../src/sites/pair.ts";
+import { trunkError } from "../../src/trunk/errors.ts";
 import type { TrunkLimits } from "../../src/trunk/limits.ts";
 import type { TrunkLink, TrunkSink } from "../../src/trunk/link.ts";
 import { TwoSites } from "../trunk/two-sites.ts";
@@ -59,6 +60,12 @@ class Side implements TrunkSink {
   }
   data(_link: TrunkLink, channel: string, bytes: Buffer, more: boolean): void {
     if (channel === this.#pair.incoming) this.joint?.receive(bytes, more);
+  }
+  denied(_link: TrunkLink, channel: string, reason: IsthmusError, cut: boolean): void {
+    if (channel === this.#pair.outgoing && cut) this.joint?.outgoingCut(reason);
+  }
+  cut(_link: TrunkLink, channel: string): void {
+    if (channel === this.#pair.incoming) this.joint?.incomingCut(trunkError("TRUNK_DENIED", "cut"));
   }
   writable(_link: TrunkLink, channel: string): void {
     if (channel === this.#pair.outgoing) this.joint?.writable();

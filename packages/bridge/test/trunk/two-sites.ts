@@ -32,6 +32,12 @@ export class Notebook implements TrunkSink {
     this.lines.push(`data ${channel} ${copy.length > 40 ? copy.length : copy.toString("latin1")}`);
     this.onData?.(channel, copy);
   }
+  denied(_link: TrunkLink, channel: string, reason: IsthmusError, cut: boolean): void {
+    this.lines.push(`denied ${channel} ${reason.code}${cut ? " cut" : ""}`);
+  }
+  cut(_link: TrunkLink, channel: string): void {
+    this.lines.push(`cut ${channel}`);
+  }
   writable(_link: TrunkLink, channel: string): void {
     this.lines.push(`writable ${channel}`);
   }

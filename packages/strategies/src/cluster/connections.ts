@@ -250,7 +250,9 @@ export class Connections {
         mark.busy = false;
         const error = coded(cause, "DISCONNECT_FAILED", `The node ${node} could not be disconnected.`);
         publish("disconnectError", () => ({ node, topologies: [by.name], reason: error.message, error }));
-        logger.warn({ topology: by.name, node, code: error.code, err: cause }, error.message);
+        // once it is wanted again, or all has ended, that it was given up is what should be
+        const level = this.#unwanted.get(node) === mark ? "warn" : "debug";
+        logger[level]({ topology: by.name, node, code: error.code, err: cause }, error.message);
       },
     );
   }

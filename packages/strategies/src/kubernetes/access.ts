@@ -10,6 +10,10 @@ export interface AccessOptions {
   readonly url: URL;
   /** The folder that Kubernetes mounts into every container: `token`, `ca.crt`, `namespace`. */
   readonly serviceAccountPath: string;
+  /** In place of a file: what does not change. */
+  readonly token?: string | undefined;
+  /** Authorities to trust, PEM, in place of a file. */
+  readonly ca?: string | Buffer | undefined;
   /** Files instead of those in the folder. */
   readonly tokenFile?: string | undefined;
   readonly caFile?: string | undefined;
@@ -24,6 +28,16 @@ export interface AccessOptions {
 
 /** Parameters of a request. */
 export type Query = Readonly<Record<string, string>>;
+
+/** What is written, in place of a question. */
+export interface Writing {
+  readonly method: "POST" | "PUT";
+  /** Sent as JSON. */
+  readonly body: unknown;
+}
+
+/** The folder that Kubernetes mounts into every container. */
+export const SERVICE_ACCOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /** Longest list, or page of one: 500 pods of some 10 kB each are 5 MB; a cached list comes in one piece. */
 const MAX_LIST_BYTES = 64 * 1024 * 1024;
@@ -55,14 +69,18 @@ export class ApiAccess {
   }
 
   /**
-   * The JSON at a path.
+   * The JSON at a path; with `writing` what the API made of it.
    * @throws IsthmusError as `httpJson`, and `DISCOVERY_FAILED` for files that are missing or cannot be read
    */
-  json(path: string, query: Query, signal: AbortSignal): Promise<unknown> {
+  json(path: string, query: Query, signal: AbortSignal, writing?: Writing): Promise<unknown> {
     const { timeoutMs } = this.#options;
-    return this.#authorized(path, query, (request) =>
-      httpJson({ ...request, timeoutMs, maxBytes: MAX_LIST_BYTES, signal }),
-    );
+    return this.#authorized(path, query, (request) => {
+      const options = { timeoutMs, maxBytes: MAX_LIST_BYTES, signal };
+      if (writing === undefined) return httpJson({ ...request, ...options });
+      const headers = { ...request.headers, "content-type": "application/json" };
+      const { method, body } = writing;
+      return httpJson({ ...request, ...options, headers, method, body: JSON.stringify(body) });
+    });
   }
 
   /**
@@ -100,7 +118,8 @@ export class ApiAccess {
     if (url.protocol === "http:") return { url };
     const [token, ca, cert, key] = await Promise.all([
       this.#token(),
-      caFile === undefined ? read(join(serviceAccountPath, "ca.crt")) : needed(caFile, "ca_file"),
+      this.#options.ca ??
+        (caFile === undefined ? read(join(serviceAccountPath, "ca.crt")) : needed(caFile, "ca_file")),
       certFile === undefined ? undefined : needed(certFile, "cert_file"),
       keyFile === undefined ? undefined : needed(keyFile, "key_file"),
     ]);
@@ -118,7 +137,8 @@ export class ApiAccess {
 
   /** Not needed beside a certificate of our own. */
   async #token(): Promise<string | undefined> {
-    const { tokenFile, certFile, serviceAccountPath } = this.#options;
+    const { token: given, tokenFile, certFile, serviceAccountPath } = this.#options;
+    if (given !== undefined) return given;
     const file = tokenFile ?? join(serviceAccountPath, "token");
     const token = (await read(file))?.toString("utf8").trim();
     if (token || (certFile !== undefined && tokenFile === undefined)) return token || undefined;

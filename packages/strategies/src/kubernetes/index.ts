@@ -3,7 +3,7 @@ import { defineStrategy } from "../define.ts";
 import { strategiesError } from "../errors.ts";
 import { nodeName, nodeNames } from "../node-names.ts";
 import { type OptionsInput, type OptionsOf, option } from "../options.ts";
-import { ApiAccess } from "./access.ts";
+import { ApiAccess, SERVICE_ACCOUNT_PATH } from "./access.ts";
 import { apiUrl } from "./address.ts";
 import { Follower } from "./follow.ts";
 import { asObject, type JsonObject } from "./json.ts";
@@ -18,7 +18,8 @@ import {
 } from "./lookup.ts";
 import { hostOf, MODES } from "./modes.ts";
 
-const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount";
+export { type ApiAccess, type Query, statusOf, type Writing } from "./access.ts";
+export { type KubernetesApiOptions, kubernetesApi } from "./api.ts";
 
 const label = (expected: string) => option.any<string>(`${expected}: a DNS label`, asLabel);
 
@@ -42,7 +43,10 @@ const options = {
   /** The API: host, `host:port` or URL. @default what Kubernetes tells every container */
   master: option.optional(option.text({ aliases: ["kubernetes_master"] })),
   /** @default "/var/run/secrets/kubernetes.io/serviceaccount" */
-  serviceAccountPath: option.text({ default: SERVICE_ACCOUNT, aliases: ["kubernetes_service_account_path"] }),
+  serviceAccountPath: option.text({
+    default: SERVICE_ACCOUNT_PATH,
+    aliases: ["kubernetes_service_account_path"],
+  }),
   /** Lists may come from the API server's memory. @default false */
   useCachedResources: option.boolean({ default: false, aliases: ["kubernetes_use_cached_resources"] }),
   /** Between two lists where there is no watch; first delay after a failure. @default 5000 */

@@ -1,6 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { IsthmusError } from "@isthmus/wire";
-import type { ConfigErrorCode } from "../../config/errors.ts";
+import { writeFileSync } from "node:fs";
+import { readConfigFile } from "../../config/named-file.ts";
 import { convert as convertText } from "../../convert/convert.ts";
 import { EXIT } from "../exit-status.ts";
 
@@ -15,7 +14,7 @@ export interface ConvertOptions {
  * @throws IsthmusError `CONFIG_UNREADABLE`, and the codes of {@link convertText}
  */
 export async function convert(file: string, { out }: ConvertOptions): Promise<number> {
-  const yaml = await convertText(read(file), file);
+  const yaml = await convertText(readConfigFile(file), file);
   if (out === undefined) {
     process.stdout.write(yaml);
     return EXIT.OK;
@@ -29,14 +28,4 @@ export async function convert(file: string, { out }: ConvertOptions): Promise<nu
   }
   console.error(`${out} is written. Read its comments, then try: isthmus form --dry-run ${out}`);
   return EXIT.OK;
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (cause) {
-    const code: ConfigErrorCode = "CONFIG_UNREADABLE";
-    const why = (cause as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : String(cause);
-    throw new IsthmusError(code, `The file ${file} cannot be read: ${why}.`, { cause, context: { file } });
-  }
 }

@@ -2,22 +2,19 @@ import { silentLogger, systemClock } from "@isthmus/wire";
 import { type FormConfig, loadFormConfig } from "../../form/config.ts";
 import { type Formation, type FormationStatus, startFormation } from "../../form/formation.ts";
 import { makePlan, type Plan } from "../../form/plan.ts";
-import { createLogger, type LogOptions, printable } from "../../log.ts";
+import { printable } from "../../log.ts";
 import { EXIT } from "../exit-status.ts";
-import { untilTold } from "../until-told.ts";
+import { type LogChoice, serviceLogger } from "../service-logger.ts";
+import { exitSoon, untilTold } from "../until-told.ts";
 
 /** What the command line says. */
-export interface FormOptions {
+export interface FormOptions extends LogChoice {
   readonly dryRun?: boolean;
   readonly once?: boolean;
   /** Seconds, for `--dry-run` and `--once`. */
   readonly timeout?: number;
-  readonly logLevel?: LogOptions["level"];
-  readonly logFormat?: LogOptions["format"];
 }
 
-/** How long something that was left open may keep the process alive after an orderly end. */
-const LINGER_MS = 1000;
 const DEFAULT_TIMEOUT_SECONDS = 30;
 
 /**
@@ -36,7 +33,7 @@ export async function form(file: string, options: FormOptions): Promise<number> 
       : options.once
         ? await once(config, timeoutMs)
         : await run(config, options);
-    setTimeout(() => process.exit(status), LINGER_MS).unref();
+    exitSoon(status);
     return status;
   } finally {
     clearInterval(alive);
@@ -61,16 +58,7 @@ async function once(config: FormConfig, timeoutMs: number): Promise<number> {
 }
 
 async function run(config: FormConfig, options: FormOptions): Promise<number> {
-  const logger = createLogger({
-    level: options.logLevel ?? config.log.level,
-    format: options.logFormat ?? config.log.format,
-  });
-  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
-    process.on(event, (err: unknown) => {
-      logger.error({ err }, "an error that nobody expected: ending");
-      process.exit(EXIT.FAILED);
-    });
-  }
+  const logger = serviceLogger(options, config.log);
   let formation: Formation | undefined;
   const drainMs = config.shutdown.drainSeconds * 1000;
   const ended = untilTold(logger, () => formation && end(formation, drainMs));

@@ -1,7 +1,16 @@
 import type { HiddenNode } from "@isthmus/core";
 import type { ClusterHooks } from "@isthmus/strategies";
 
-/** Hooks that connect a hidden node of ours. */
+/**
+ * Hooks with which a topology of `@isthmus/strategies` keeps a hidden node of this process connected:
+ *
+ * ```ts
+ * await startCluster({ hooks: nodeHooks(node), topologies: { shop: { strategy: epmd({ hosts }) } } });
+ * ```
+ *
+ * It dials with the limits and codes of `HiddenNode.connect`, counts connections that others have made as well, and
+ * leaves the node running when the topology ends.
+ */
 export function nodeHooks(node: HiddenNode): ClusterHooks {
   return {
     self: node.name,
