@@ -6,8 +6,8 @@ const SLOTS = 2048;
 const WIDTH = 64;
 
 /**
- * The atoms most recently read, found by the bytes of their text: no string is made on a hit. One slot per hash, the
- * newer entry wins, so it never grows; a peer that thrashes it only loses speed.
+ * The atoms most recently read, found by the bytes of their text: no string is made on a hit. Each has two places, and the
+ * one that came last the first of them, so it never grows; a peer that thrashes it only loses speed.
  */
 const texts = Buffer.alloc(SLOTS * WIDTH);
 const atoms: (Atom | undefined)[] = new Array(SLOTS).fill(undefined);
@@ -28,19 +28,27 @@ export function atomFromBytes(bytes: Buffer, start: number, length: number, lati
   if (length > 8) {
     for (let i = end - 4; i < end; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
   }
-  const slot = (hash ^ (hash >>> 11)) & (SLOTS - 1);
-  const base = slot * WIDTH;
-  const known = atoms[slot];
-  if (known !== undefined && texts[base] === length) {
-    let i = 0;
-    while (i < length && texts[base + 1 + i] === bytes[start + i]) i++;
-    if (i === length) return known;
-  }
+  const first = (hash ^ (hash >>> 11)) & (SLOTS - 1);
+  if (isAt(first, bytes, start, length)) return atoms[first] as Atom;
+  const second = first ^ 1;
+  if (isAt(second, bytes, start, length)) return atoms[second] as Atom;
   const made = newAtom(bytes, start, length, latin1);
-  atoms[slot] = made;
+  const base = first * WIDTH;
+  atoms[second] = atoms[first];
+  texts.copyWithin(second * WIDTH, base, base + WIDTH);
+  atoms[first] = made;
   texts[base] = length;
   bytes.copy(texts, base + 1, start, end);
   return made;
+}
+
+/** Whether the text at a place is `bytes[start, start + length)`. */
+function isAt(slot: number, bytes: Buffer, start: number, length: number): boolean {
+  if (atoms[slot] === undefined) return false;
+  const base = slot * WIDTH;
+  if (texts[base] !== length) return false;
+  for (let i = 0; i < length; i++) if (texts[base + 1 + i] !== bytes[start + i]) return false;
+  return true;
 }
 
 function isAscii(bytes: Buffer, start: number, end: number): boolean {

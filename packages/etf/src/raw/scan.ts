@@ -189,7 +189,8 @@ export class TermScanner {
     let kind = PLAIN;
     // a key that is a container is decoded, which checks the maps within it; those deeper than this are not checked again
     let checkedDepth = Number.MAX_SAFE_INTEGER;
-    this.#keys.length = 0;
+    // to set a length costs more than to look at it
+    if (this.#keys.length > 0) this.#keys.length = 0;
     if (this.#decodedKeys.size > 0) this.#decodedKeys.clear();
     this.#run = at;
     for (;;) {
