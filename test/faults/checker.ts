@@ -79,6 +79,11 @@ export class Checker {
     await this.#ask("quiesce");
   }
 
+  /** What each process that runs for clients of other nodes waits for. */
+  waiting(): Promise<Readonly<Record<string, unknown>>> {
+    return this.#ask("waiting");
+  }
+
   /** Keeps pids of the peer for {@link Checker.probe}. @returns how many */
   async keep(peer: string): Promise<number> {
     return (await this.#ask(`{keep,${peer}}`))["kept"] as number;

@@ -9,7 +9,7 @@ import { Checker, sumOf, type Wrong } from "./checker.ts";
 /** Seconds without a sign of life after which a node or the bridge counts as lost, everywhere. */
 export const TICK_SECONDS = 4;
 
-/** A host with an epmd and a BEAM node `app@<address>` that runs `isthmus_checker`. */
+/** A host with an epmd and a BEAM node `<id>@<address>` that runs `isthmus_checker`. */
 export class Member {
   readonly id: string;
   readonly cluster: "a" | "b";
@@ -30,7 +30,7 @@ export class Member {
     this.id = id;
     this.cluster = id.startsWith("a") ? "a" : "b";
     this.host = host;
-    this.node = `app@${host.address}`;
+    this.node = `${id}@${host.address}`;
     this.#otp = otp;
     this.#folder = folder;
     this.checker = new Checker(join(folder, `${id}.socket`));

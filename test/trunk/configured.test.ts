@@ -165,11 +165,11 @@ ${trunk}${COMMON}`;
   /** Both call at the same NATS system. */
   async function startOverNats(
     server: Nats,
-    how: { readonly password?: string; readonly tls?: string } = {},
+    how: { readonly password?: string; readonly tls?: string; readonly host?: string } = {},
   ): Promise<[RunningBridge, RunningBridge]> {
     commands.write("password", PASSWORD);
     commands.write("given", how.password ?? PASSWORD);
-    const url = `nats://localhost:${server.port}`;
+    const url = `nats://${how.host ?? "localhost"}:${server.port}`;
     const nats = (password: string): string => `  nats:
     servers: ["${url}"]
     user: isthmus
@@ -204,15 +204,24 @@ ${how.tls === undefined ? "" : `    tls: ${how.tls}\n`}`;
     expect(north.output).not.toContain("another password");
   });
 
-  it("NATS over TLS, with certificates on both sides", async () => {
-    const [host, client] = makeCertificates("localhost", "bridges") as [SiteCertificate, SiteCertificate];
+  it.each(["localhost", "127.0.0.1"])("NATS at %s over TLS, with certificates on both sides", async (at) => {
+    const [host, client] = makeCertificates(at, "bridges") as [SiteCertificate, SiteCertificate];
     writeCertificate("client", client);
     const server = await startServer({ cert: host.cert, key: host.key, ca: host.ca });
     await joined(
       ...(await startOverNats(server, {
         tls: "{ ca: client.ca, certificate: client.pem, key: client.key }",
+        host: at,
       })),
     );
+  });
+
+  it("NATS over TLS with a server whose certificate is for another host: not at all", async () => {
+    const [host] = makeCertificates("localhost") as [SiteCertificate];
+    writeCertificate("host", host);
+    const server = await startServer({ cert: host.cert, key: host.key });
+    const [, north] = await startOverNats(server, { tls: "{ ca: host.ca }", host: "127.0.0.1" });
+    await refused(north, /TRUNK_UNREACHABLE.*127\.0\.0\.1/);
   });
 
   it("NATS over TLS with a server that another authority has signed: not at all", async () => {

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import type { IsthmusError } from "@isthmus/wire";
 import { trunkError } from "./errors.ts";
 import { MAX_MESSAGE_BYTES } from "./frames.ts";
@@ -64,16 +66,17 @@ export async function connectNats(
   const { connect } = await loadNats(load);
   signal.throwIfAborted();
   const { servers, token, user, password, tls } = options;
+  const list = typeof servers === "string" ? [servers] : [...servers];
   let connection: NatsConnection;
   try {
     connection = await connect({
-      servers: typeof servers === "string" ? servers : [...servers],
+      servers: list,
       name: "isthmus trunk",
       reconnect: false,
       noEcho: true,
       ...(token === undefined ? {} : { token }),
       ...(user === undefined ? {} : { user, pass: password }),
-      ...(tls === undefined ? {} : { tls }),
+      ...(tls === undefined ? {} : { tls: { ...tls, checkServerIdentity: identityCheck(list) } }),
     });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -91,6 +94,25 @@ export async function connectNats(
     `The NATS server takes messages of ${limit} bytes; a trunk needs ${LONGEST_BYTES}. Raise max_payload there.`,
     { context: { limit } },
   );
+}
+
+/**
+ * The npm package gives no name for a server that is given by its address, and then the certificate would have to be for
+ * "localhost". @returns the check of a certificate, for one of these addresses in that case
+ */
+function identityCheck(
+  servers: readonly string[],
+): (name: string, certificate: PeerCertificate) => Error | undefined {
+  const hosts = servers.map(
+    (server) => new URL(server.includes("://") ? server : `nats://${server}`).hostname,
+  );
+  const addresses = hosts.map((host) => host.replace(/^\[(.*)\]$/, "$1")).filter((host) => isIP(host) > 0);
+  return (name, certificate) => {
+    if (name !== "localhost" || addresses.length === 0) return checkServerIdentity(name, certificate);
+    const asked = hosts.includes(name) ? [name, ...addresses] : addresses;
+    const wrong = asked.map((host) => checkServerIdentity(host, certificate));
+    return wrong.includes(undefined) ? undefined : wrong[0];
+  };
 }
 
 /** Calls `denied` with each subject that the server does not let us publish to, for as long as there is a connection. */
