@@ -111,6 +111,24 @@ describe("messages that go on while they come", () => {
     expect(carried()).toBe(120);
   });
 
+  it("go both ways at once, from several processes on each side", async () => {
+    await start(25, 27, 128 * 1024);
+    await clusters.a.eval(ORDERS_PROCESS);
+    const send = `[spawn(fun() -> [${ORDERS} ! {S * 100 + N, binary:copy(<<1>>, 200 * 1024)} || N <- lists:seq(1, 30)] end) || S <- [1, 2, 3]], ok`;
+    await Promise.all([clusters.a.eval(send), clusters.b.eval(send)]);
+    for (const side of [clusters.a, clusters.b]) {
+      await until(
+        async () => (await side.eval(`gen_server:call(orders, size, infinity)`)) === "90",
+        "all of them are there",
+        60_000,
+      );
+      const order = await side.eval(`Seen = [N || {N, _} <- gen_server:call(orders, seen)],
+        [lists:seq(S * 100 + 1, S * 100 + 30) =:= [N || N <- Seen, N div 100 =:= S] || S <- [1, 2, 3]]`);
+      expect(order).toBe("[true,true,true]");
+    }
+    await onlyBridge();
+  });
+
   it("do not stay in the memory of the bridge", async () => {
     await start(25, 25);
     let peak = 0;

@@ -120,7 +120,7 @@ export class Bridge implements AsyncDisposable {
       policy: this.#policy(options),
       router: (id) => this.router(id),
       relations: new Map(),
-      limits,
+      ...{ limits, clock },
       firstIndex: indexesOf(options, limits.maxIdentities),
     };
     this.#mirrors = new Mirrors({ clusters: options.clusters, context: this.#context, logger, clock });
@@ -154,8 +154,8 @@ export class Bridge implements AsyncDisposable {
   /** How it stands now. */
   status(): BridgeStatus {
     let relations = 0;
-    for (const { links, watched, spawns } of this.#context.relations.values())
-      relations += links.size / 2 + watched.size + spawns.size;
+    for (const { links, watched, spawns, long } of this.#context.relations.values())
+      relations += links.size / 2 + watched.size + spawns.size + (long === undefined ? 0 : 1);
     return {
       clusters: Array.from(this.#members, ([id, member]) => this.#clusterStatus(id, member)),
       sites: this.#sites?.status() ?? [],

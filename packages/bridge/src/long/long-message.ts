@@ -9,11 +9,13 @@ import {
 } from "@isthmus/core/channel";
 import { TermWriter } from "@isthmus/etf";
 import { type IdentityTranslator, TermStream } from "@isthmus/etf/raw";
-import { IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { type Clock, IsthmusError, isIsthmusError, type Timer } from "@isthmus/wire";
 import type { Carrier, CarrierEvents } from "./carriers.ts";
 
 /** Binaries of this size are not copied. */
 const ATTACH_BYTES = 4 * 1024;
+/** Nothing of the sender's node is read for longer, because the other node has not read everything yet. */
+const BARRIER_MS = 5000;
 /** Each fragment has what as much of the message has become. */
 const FRAGMENT_BYTES = 64 * 1024;
 
@@ -28,6 +30,7 @@ export interface LongMessageOptions {
   readonly target: Connection;
   /** Resolves when that node has read everything that was sent to it on `target`. */
   readonly barrier: () => Promise<void>;
+  readonly clock: Clock;
   readonly open: (events: CarrierEvents) => Promise<Carrier>;
   /** Writes the message. */
   readonly send: (signals: SignalWriter, body: BodySource, token: BodySource | undefined) => void;
@@ -97,15 +100,26 @@ export class LongMessage {
   }
 
   async #open(): Promise<void> {
-    const { source, barrier, open } = this.#options;
+    const { source, barrier, open, clock } = this.#options;
     let carrier: Carrier | undefined;
+    let timer: Timer | undefined;
     try {
-      [carrier] = await Promise.all([
-        open({ writable: () => this.#resume(), closed: () => this.#closed() }),
-        barrier(),
-      ]);
+      const read = barrier().then(
+        () => true,
+        () => false,
+      );
+      carrier = await open({ writable: () => this.#resume(), closed: () => this.#closed() });
+      const late = new Promise<false>((resolve) => {
+        timer = clock.after(BARRIER_MS, () => resolve(false));
+      });
+      if (!(await Promise.race([read, late]))) {
+        carrier.close();
+        carrier = undefined;
+      }
     } catch {
       // nobody has lost anything: whoever opens it says why it cannot be
+    } finally {
+      timer?.cancel();
     }
     if (
       carrier !== undefined &&

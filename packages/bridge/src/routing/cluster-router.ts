@@ -271,6 +271,8 @@ export class ClusterRouter implements SignalRouter, Place {
     return (
       target !== undefined &&
       !target.joinsBridges &&
+      // its answer to the barrier would not be read: two that wait for each other would do so for good
+      this.#parts.context.relations.get(target)?.long === undefined &&
       lane.to.carriers?.available(node) === true &&
       homeOf(lane, source, from) === lane.to.node
     );

@@ -1,5 +1,6 @@
 import type { Connection } from "@isthmus/core";
 import type { RewrittenBody } from "@isthmus/core/channel";
+import type { Clock } from "@isthmus/wire";
 import type { Gate, Policy } from "../policy/policy.ts";
 import { DEFAULT_MAX_NARROWED, type IdentityIndex } from "../translate/identity-index.ts";
 import type { Place, Translator } from "../translate/translator.ts";
@@ -18,6 +19,7 @@ export interface RouterContext {
   readonly router: (cluster: string) => ClusterRouter;
   readonly relations: Map<Connection, Relations>;
   readonly limits: RouterLimits;
+  readonly clock: Clock;
   /** See {@link firstIndex}. */
   readonly firstIndex: number;
 }

@@ -256,7 +256,7 @@ export class Deliveries {
     const head = signal.detach();
     const operation = operationOf(head, to instanceof Atom ? ADDRESSED.NAME : addressing(to));
     const long = new LongMessage({
-      ...{ source, head, target, translator: lane.translator },
+      ...{ source, head, target, translator: lane.translator, clock: context.clock },
       barrier: () => barrier(lane.to.node, [target.peer.text]),
       open: (events) => carriers.open(target.peer, events),
       send: (signals, body, token) => {

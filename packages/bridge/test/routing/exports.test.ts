@@ -16,6 +16,7 @@ const billing: ClusterRouter = new ClusterRouter("billing", "bridge@billing", {
   router: () => billing,
   relations: new Map(),
   limits: DEFAULT_ROUTER_LIMITS,
+  clock: new FakeClock(),
   firstIndex: 1000,
 });
 
