@@ -405,6 +405,13 @@ eachOtp("pg with a BEAM", ({ otp, release }) => {
   itWithMonitors?.("their monitors tell who joins and leaves here", async () => {
     const watcher = "whereis(watcher)";
     await beam.eval("isthmus_probe:collect(watcher)");
+    // what comes from a scope that they do not know yet they do not take
+    const known = node.spawn();
+    pg.join("known", known);
+    const theySee = (): Promise<string> => beam.eval(`length(pg:get_members(pg, <<"known">>))`);
+    await expect.poll(theySee, SOON).toBe("1");
+    pg.leave("known", known);
+    await expect.poll(theySee, SOON).toBe("0");
     const call = (call: string): Promise<string> =>
       beam.eval(`isthmus_probe:run(${watcher}, fun() -> ${call} end), ok`);
     await call("pg:monitor_scope(pg)");

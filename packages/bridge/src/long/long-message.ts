@@ -75,6 +75,11 @@ export class LongMessage {
     void this.#open();
   }
 
+  /** Whether all of it has been sent, and only its arrival is waited for. */
+  get sent(): boolean {
+    return this.#state === "ending";
+  }
+
   /** What comes next of it, with `left` bytes to come. @throws what the sender's connection is to be closed for */
   take(bytes: Buffer, start: number, end: number, left: number): void {
     switch (this.#state) {

@@ -268,11 +268,11 @@ export class ClusterRouter implements SignalRouter, Place {
   /** Whether `node` takes messages while they come, and under the bridge's own name. */
   #streams(source: Connection, from: Pid, lane: Lane, node: Atom): boolean {
     const target = lane.to.node.connection(node);
+    if (target === undefined || target.joinsBridges) return false;
+    const sending = this.#parts.context.relations.get(target)?.long;
     return (
-      target !== undefined &&
-      !target.joinsBridges &&
       // its answer to the barrier would not be read: two that wait for each other would do so for good
-      this.#parts.context.relations.get(target)?.long === undefined &&
+      (sending === undefined || sending.sent) &&
       lane.to.carriers?.available(node) === true &&
       homeOf(lane, source, from) === lane.to.node
     );
