@@ -85,34 +85,10 @@ ${trunk}${COMMON}`;
     expect((await ask(shop))[0]).toContain("nodedown");
   }
 
-  it("wss://, an authority of one's own, and a secret", async () => {
+  /** South listens with the certificate `host`; north trusts the authority `ca`. */
+  async function startOverTls(ca: string): Promise<[RunningBridge, RunningBridge]> {
     const port = await freePort();
-    const [host] = makeCertificates("127.0.0.1") as [SiteCertificate];
-    writeCertificate("host", host);
-    await joined(
-      ...(await start(
-        `  listen: { host: 127.0.0.1, port: ${port}, tls: { certificate: host.pem, key: host.key } }
-  sites:
-    north: { secret: { file: secret } }
-`,
-        `  sites:
-    south:
-      connect: wss://127.0.0.1:${port}/trunk
-      proxy: false
-      secret: { file: secret }
-      tls: { ca: host.ca }
-`,
-      )),
-    );
-  });
-
-  it("wss:// to a listener whose certificate another authority has signed: not at all", async () => {
-    const port = await freePort();
-    const [host] = makeCertificates("127.0.0.1") as [SiteCertificate];
-    const [stranger] = makeCertificates("127.0.0.1") as [SiteCertificate];
-    writeCertificate("host", host);
-    writeCertificate("stranger", stranger);
-    const [, north] = await start(
+    return start(
       `  listen: { host: 127.0.0.1, port: ${port}, tls: { certificate: host.pem, key: host.key } }
   sites:
     north: { secret: { file: secret } }
@@ -122,9 +98,23 @@ ${trunk}${COMMON}`;
       connect: wss://127.0.0.1:${port}/trunk
       proxy: false
       secret: { file: secret }
-      tls: { ca: stranger.ca }
+      tls: { ca: ${ca} }
 `,
     );
+  }
+
+  it("wss://, an authority of one's own, and a secret", async () => {
+    const [host] = makeCertificates("127.0.0.1") as [SiteCertificate];
+    writeCertificate("host", host);
+    await joined(...(await startOverTls("host.ca")));
+  });
+
+  it("wss:// to a listener whose certificate another authority has signed: not at all", async () => {
+    const [host] = makeCertificates("127.0.0.1") as [SiteCertificate];
+    const [stranger] = makeCertificates("127.0.0.1") as [SiteCertificate];
+    writeCertificate("host", host);
+    writeCertificate("stranger", stranger);
+    const [, north] = await startOverTls("stranger.ca");
     await refused(north, /TRUNK_UNREACHABLE/);
   });
 

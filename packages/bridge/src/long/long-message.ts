@@ -9,7 +9,8 @@ import {
 } from "@isthmus/core/channel";
 import { TermWriter } from "@isthmus/etf";
 import { type IdentityTranslator, TermStream } from "@isthmus/etf/raw";
-import { type Clock, IsthmusError, isIsthmusError, type Timer } from "@isthmus/wire";
+import { type Clock, IsthmusError, type Timer } from "@isthmus/wire";
+import { closeReason } from "../translate/not-carried.ts";
 import type { Carrier, CarrierEvents } from "./carriers.ts";
 
 /** Binaries of this size are not copied. */
@@ -137,11 +138,7 @@ export class LongMessage {
     try {
       this.#attempt(() => (carrier === undefined ? this.#gather() : this.#begin(carrier)));
     } catch (error) {
-      source.close(
-        isIsthmusError(error)
-          ? error
-          : new IsthmusError("CONTROL_MALFORMED", "A message could not be carried.", { cause: error }),
-      );
+      source.close(closeReason(error));
     }
   }
 

@@ -149,12 +149,7 @@ export class Admission {
     target: Connection,
   ): ((bytes: Buffer, start: number, end: number) => void) | undefined {
     if (this.#lastFuns || operation === undefined) return undefined;
-    const refusal: Refusal = {
-      ...this.described(source, operation, lane),
-      target: `a process of ${target.peer.text}`,
-      rule: "default:funs",
-      reason: REASONS[VERDICT.FUN]!,
-    };
+    const refusal = this.#funRefusal(source, operation, lane, target);
     let noted = false;
     return (bytes, start, end) => {
       if (noted || !hasEvaluatedFun(bytes, start, end)) return;
@@ -249,15 +244,19 @@ export class Admission {
       !lane.gate.pid(source.peer, node)[OPERATION.REPLY]!.funs &&
       hasEvaluatedFun(signal.bytes, signal.bodyStart, signal.bodyEnd)
     ) {
-      this.#context.refusals.record({
-        ...this.described(source, OPERATION.REPLY, lane),
-        target: `a process of ${node.text}`,
-        rule: "default:funs",
-        reason: REASONS[VERDICT.FUN]!,
-      });
+      this.#context.refusals.record(this.#funRefusal(source, OPERATION.REPLY, lane, target));
       return REFUSED;
     }
     return lane.body.of(signal, target);
+  }
+
+  #funRefusal(source: Connection, operation: number, lane: Lane, target: Connection): Refusal {
+    return {
+      ...this.described(source, operation, lane),
+      target: `a process of ${target.peer.text}`,
+      rule: "default:funs",
+      reason: REASONS[VERDICT.FUN]!,
+    };
   }
 
   #audited(source: Connection, operation: number, lane: Lane, target: Atom, rule: string): Refusal {

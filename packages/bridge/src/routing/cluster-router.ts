@@ -167,27 +167,14 @@ export class ClusterRouter implements SignalRouter, Place {
 
   /** @param mirrored given for what came to a mirror */
   route(source: Connection, signal: Signal, mirrored?: Mirrored): boolean {
-    try {
-      if (signal.missingBytes > 0 && this.#deliveries.tooLong(source, signal)) return true;
-      return this.#route(source, signal, mirrored);
-    } catch (error) {
-      // what has no answer, such as the end of a monitor that never was
-      if (!isLimit(error)) throw error;
-      this.counters.undeliverable++;
-      return true;
-    }
+    return this.#carry(source, signal, mirrored, false);
   }
 
   /** Messages to processes and names of nodes that are connected go on while they come. */
   long(source: Connection, signal: Signal, mirrored?: Mirrored): PieceTaker["next"] | undefined {
     const relations = this.#parts.context.relations.get(source);
     if (relations === undefined || !this.#goesOn(source, signal, mirrored)) return undefined;
-    try {
-      this.#route(source, signal, mirrored);
-    } catch (error) {
-      if (!isLimit(error)) throw error;
-      this.counters.undeliverable++;
-    }
+    this.#carry(source, signal, mirrored, true);
     const { long } = relations;
     // nobody takes what was refused
     return (bytes, start, end, left) => long?.take(bytes, start, end, left);
@@ -221,6 +208,19 @@ export class ClusterRouter implements SignalRouter, Place {
     const sources = [...held];
     held.clear();
     for (const source of sources) source.resume();
+  }
+
+  /** @param goesOn whether what is missing of the signal comes */
+  #carry(source: Connection, signal: Signal, mirrored: Mirrored | undefined, goesOn: boolean): boolean {
+    try {
+      if (signal.missingBytes > 0 && !goesOn && this.#deliveries.tooLong(source, signal)) return true;
+      return this.#route(source, signal, mirrored);
+    } catch (error) {
+      // what has no answer, such as the end of a monitor that never was
+      if (!isLimit(error)) throw error;
+      this.counters.undeliverable++;
+      return true;
+    }
   }
 
   #route(source: Connection, signal: Signal, mirrored: Mirrored | undefined): boolean {

@@ -1,7 +1,7 @@
 import type { Connection } from "@isthmus/core";
 import { SIGNAL, type Signal, TermBody } from "@isthmus/core/channel";
 import { type Atom, atom, Pid, Reference } from "@isthmus/etf";
-import { IsthmusError, isIsthmusError } from "@isthmus/wire";
+import { closeReason } from "../translate/not-carried.ts";
 import type { Lane, RouterContext } from "./context.ts";
 import { homeOf } from "./home.ts";
 import { monitorKey } from "./relations.ts";
@@ -85,11 +85,7 @@ export class Flow {
         if (connection === undefined) this.#notSent(source, copy);
         deliver(copy, late || reason !== undefined ? undefined : connection, reason ?? NOCONNECTION);
       } catch (error) {
-        source.close(
-          isIsthmusError(error)
-            ? error
-            : new IsthmusError("CONTROL_MALFORMED", "A message could not be carried.", { cause: error }),
-        );
+        source.close(closeReason(error));
       }
     });
   }

@@ -1,4 +1,4 @@
-import { isIsthmusError } from "@isthmus/wire";
+import { IsthmusError, isIsthmusError } from "@isthmus/wire";
 
 /** A table is full, or a peer has made something up; or a term is larger than is taken, and well formed. */
 const LIMITS: readonly string[] = [
@@ -14,6 +14,13 @@ const LIMITS: readonly string[] = [
 /** Whether a signal could not be translated although it is what a node may send. */
 export function isLimit(error: unknown): boolean {
   return isIsthmusError(error) && LIMITS.includes(error.code);
+}
+
+/** Why the connection is closed that a signal came on which could not be carried: its sender is at fault. */
+export function closeReason(error: unknown): IsthmusError {
+  return isIsthmusError(error)
+    ? error
+    : new IsthmusError("CONTROL_MALFORMED", "A message could not be carried.", { cause: error });
 }
 
 /** For the audit log: what a node cannot decode of a message for it; undefined when the error is another. */
