@@ -441,15 +441,22 @@ noticed(Reason, #{key := Key}) ->
     count(notices),
     plausible(Reason) orelse wrong(implausible, {'DOWN', Key, Reason}).
 
-flood(#{sink := Target, key := Key, count := Count, size := Size, life := Life} = Client) ->
+flood(#{sink := Target, count := Count, size := Size, life := Life} = Client) ->
     Monitor = erlang:monitor(process, Target),
-    Epoch = {Life, 1},
-    Payload = payload(Size),
-    [Target ! {numbered, Key, Epoch, N, Payload} || N <- lists:seq(1, Count)],
-    count(sent, Count),
-    acknowledged = barrier(Target, Monitor, Epoch, Count, Client),
-    erlang:demonitor(Monitor, [flush]),
-    count(floods).
+    flood(1, Count, Target, Monitor, {Life, 1}, payload(Size), Client),
+    erlang:demonitor(Monitor, [flush]).
+
+flood(Number, Count, Target, Monitor, Epoch, _, Client) when Number > Count ->
+    _ = [count(floods) || acknowledged <- [barrier(Target, Monitor, Epoch, Count, Client)]],
+    ok;
+flood(Number, Count, Target, Monitor, Epoch, Payload, #{key := Key} = Client) ->
+    receive
+        {'DOWN', Monitor, process, _, Reason} -> noticed(Reason, Client)
+    after 0 ->
+        Target ! {numbered, Key, Epoch, Number, Payload},
+        count(sent),
+        flood(Number + 1, Count, Target, Monitor, Epoch, Payload, Client)
+    end.
 
 %% ---- calls
 

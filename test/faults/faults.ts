@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { until } from "../e2e/two-clusters.ts";
+import { type Member, TICK_SECONDS } from "./member.ts";
 import type { Sides } from "./sides.ts";
 import { cut, cutFor, mend } from "./wire.ts";
 
@@ -13,6 +14,8 @@ export interface Fault {
 /** All members. */
 export const EVERYBODY = ["a1", "a2", "b1", "b2"];
 
+/** Until every connection is found silent; that takes each up to 1.25 tick times, and they differ. */
+const LONG_MS = 1_500 * TICK_SECONDS;
 /** Long for a conversation, and shorter than the time after which anybody counts as lost. */
 const SHORT_MS = 1_500;
 /** TCP asks again after 0.2, 0.6, 1.4 and 3 seconds, so a cut link is silent for longer than it is cut. */
@@ -59,21 +62,30 @@ const pausedNode = (id: string, others: readonly string[]): Fault => ({
   async run(sides) {
     const member = sides.member(id);
     const before = await member.notices();
-    await noticedBy(sides, others, () => member.pause());
+    await noticedBy(sides, others, async () => {
+      await member.pause();
+      await sleep(LONG_MS);
+    });
     member.resume();
     await sides.noticed([member], new Map([[member, before]]));
   },
 });
 
-/** The way between the bridge and a node is cut for longer than both wait. */
-const cutLink = (id: string, others: readonly string[]): Fault => ({
-  title: `the link between the bridge and ${id} is cut for longer than the tick time`,
+/** The way between the bridge and a node is cut for longer than both wait, after `before`. */
+const cutLink = (
+  id: string,
+  others: readonly string[],
+  when = "",
+  before?: (sides: Sides) => Promise<void>,
+): Fault => ({
+  title: `the link between the bridge and ${id} is cut for longer than the tick time${when}`,
   async run(sides) {
-    const { host } = sides.member(id);
+    const ends = [sides.member(id).host, [sides.bridges[0]!.host]] as const;
+    await before?.(sides);
     try {
-      await noticedBy(sides, [id, ...others], () => cut(host, [sides.bridges[0]!.host]));
+      await noticedBy(sides, [id, ...others], () => cut(...ends));
     } finally {
-      await mend(host);
+      await mend(...ends);
     }
   },
 });
@@ -82,7 +94,10 @@ const cutLink = (id: string, others: readonly string[]): Fault => ({
 export const pausedBridge = (bridge = 0, name = "the bridge"): Fault => ({
   title: `${name} is paused for longer than the tick time`,
   async run(sides) {
-    await noticedBy(sides, EVERYBODY, () => sides.bridges[bridge]!.pause());
+    await noticedBy(sides, EVERYBODY, async () => {
+      await sides.bridges[bridge]!.pause();
+      await sleep(LONG_MS);
+    });
     sides.bridges[bridge]!.resume();
   },
 });
@@ -138,6 +153,16 @@ export const BRIDGE_FAULTS = {
   stoppedBridge: endedBridge("told to end"),
 } satisfies Record<string, Fault>;
 
+/** The same when the node has more to send than there is room for on the way: its socket is full when the link is cut. */
+export const CUT_WHEN_FULL: Fault = cutLink("b1", ["a1", "a2"], " while much is on its way", (sides) =>
+  flood(sides, sides.member("b1"), sides.member("a1")),
+);
+
+/** Sends 128 MiB to a member, which is more than there is room for in all buffers on the way. */
+async function flood(sides: Sides, from: Member, to: Member): Promise<void> {
+  await from.checker.flood(sides.peersOf(from).find((peer) => peer.includes(to.id))!, 2048, 65_536);
+}
+
 /** A bridge is stopped, and goes on before anybody counts as lost. */
 export const shortlyPausedBridge = (bridge = 0, name = "the bridge"): Fault => ({
   title: `${name} is paused for less than the tick time`,
@@ -178,13 +203,11 @@ export const SHORT_FAULTS = {
       noticedByNobody(sides, async () => {
         const slow = sides.member("b1");
         const sender = sides.member("a1");
-        const to = sides.peersOf(sender).find((peer) => peer.includes(slow.id))!;
         const before = sides.bridgeMemory;
         let most = before;
         const floods = async (): Promise<number> => (await sender.checker.report())["floods"] ?? 0;
         const flooded = (await floods()) + 1;
-        // 128 MiB, more than there is room for in all buffers on the way
-        await sender.checker.flood(to, 2048, 65_536);
+        await flood(sides, sender, slow);
         await slow.pause();
         for (const end = Date.now() + SHORT_MS; Date.now() < end; await sleep(20))
           most = Math.max(most, sides.bridgeMemory);

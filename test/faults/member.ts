@@ -9,6 +9,12 @@ import { Checker, sumOf, type Wrong } from "./checker.ts";
 /** Seconds without a sign of life after which a node or the bridge counts as lost, everywhere. */
 export const TICK_SECONDS = 4;
 
+/**
+ * TCP_USER_TIMEOUT, as packages/bridge/docs/operations.md advises: a BEAM whose socket to a hidden node is full waits
+ * until the socket has taken a tick before it looks whether the node is alive.
+ */
+const USER_TIMEOUT = `[{raw,6,18,<<${TICK_SECONDS * 1_500}:32/native>>}]`;
+
 /** A host with an epmd and a BEAM node `<id>@<address>` that runs `isthmus_checker`. */
 export class Member {
   readonly id: string;
@@ -61,7 +67,8 @@ export class Member {
     const args = [
       "-noinput",
       ...["-name", this.node, "-setcookie", this.cookie, "-start_epmd", "false"],
-      ...["-kernel", "net_ticktime", String(TICK_SECONDS), "net_setuptime", "5"],
+      ...["-kernel", "net_ticktime", String(TICK_SECONDS), "net_setuptime", "3"],
+      ...["-kernel", "inet_dist_connect_options", USER_TIMEOUT, "inet_dist_listen_options", USER_TIMEOUT],
       ...["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"],
       ...["-pa", ebin, "-s", "isthmus_checker"],
     ];

@@ -121,7 +121,11 @@ export class Sides {
   async noticed(members: readonly Member[], before: ReadonlyMap<Member, number>): Promise<void> {
     await Promise.all(
       members.map((member) =>
-        until(async () => (await member.notices()) > (before.get(member) ?? 0), `${member.id} is told`),
+        until(
+          async () => (await member.notices()) > (before.get(member) ?? 0),
+          `${member.id} is told`,
+          45_000,
+        ),
       ),
     );
   }

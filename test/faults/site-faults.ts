@@ -94,7 +94,7 @@ export const SITE_FAULTS = {
       try {
         await noticedBy(sides, EVERYBODY, () => cut(one, [other]));
       } finally {
-        await mend(one);
+        await mend(one, [other]);
       }
     },
   },

@@ -1,6 +1,6 @@
 import type { NetworkHost } from "../support/network-namespaces.ts";
 
-/** Commands of nft, in a table of their own: of a host, to itself. */
+/** Names of tables of nft. */
 const CUT = "faults_cut";
 const RESETS = "faults_resets";
 
@@ -11,33 +11,37 @@ const table = (name: string): string[] => [
   `add chain inet ${name} in { type filter hook input priority 0; }`,
   `add chain inet ${name} out { type filter hook output priority 0; }`,
 ];
-const cutting = (others: readonly NetworkHost[]): string =>
-  [
-    ...table(CUT),
-    ...others.flatMap(({ address }) => [
-      `add rule inet ${CUT} in ip saddr ${address} drop`,
-      `add rule inet ${CUT} out ip daddr ${address} drop`,
-    ]),
-  ].join("; ");
+/** Nothing comes in from these: a rule about what goes out would tell the sender's TCP, and a wire does not. */
+const deaf = (others: readonly NetworkHost[]): string =>
+  [...table(CUT), ...others.map(({ address }) => `add rule inet ${CUT} in ip saddr ${address} drop`)].join(
+    "; ",
+  );
 const ending = (name: string): string => `delete table inet ${name}`;
 
-/** Drops every packet between a host and others, until {@link mend}. */
-export async function cut(host: NetworkHost, others: readonly NetworkHost[]): Promise<void> {
-  await host.run("nft", cutting(others));
+/** Runs `command` on both ends of the way between a host and others. */
+async function onBothEnds(
+  host: NetworkHost,
+  others: readonly NetworkHost[],
+  command: (end: NetworkHost, far: readonly NetworkHost[]) => Promise<unknown>,
+): Promise<void> {
+  await Promise.all([command(host, others), ...others.map((other) => command(other, [host]))]);
+}
+
+/** Loses every packet between a host and others, until {@link mend}. */
+export function cut(host: NetworkHost, others: readonly NetworkHost[]): Promise<void> {
+  return onBothEnds(host, others, (end, far) => end.run("nft", deaf(far)));
 }
 
 /** The same for so many seconds, whatever else the machine has to do meanwhile. */
-export async function cutFor(
-  host: NetworkHost,
-  others: readonly NetworkHost[],
-  seconds: number,
-): Promise<void> {
-  await host.run("sh", "-c", `nft '${cutting(others)}' && sleep ${seconds} && nft '${ending(CUT)}'`);
+export function cutFor(host: NetworkHost, others: readonly NetworkHost[], seconds: number): Promise<void> {
+  return onBothEnds(host, others, (end, far) =>
+    end.run("sh", "-c", `nft '${deaf(far)}' && sleep ${seconds} && nft '${ending(CUT)}'`),
+  );
 }
 
 /** Ends {@link cut}. */
-export async function mend(host: NetworkHost): Promise<void> {
-  await host.run("nft", ending(CUT));
+export function mend(host: NetworkHost, others: readonly NetworkHost[]): Promise<void> {
+  return onBothEnds(host, others, (end) => end.run("nft", ending(CUT)));
 }
 
 /**
