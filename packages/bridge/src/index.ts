@@ -35,7 +35,6 @@ export type { PolicyRule } from "./policy/rule.ts";
 export {
   type ClusterRouter,
   DEFAULT_ROUTER_LIMITS,
-  type Interceptor,
   type RouterLimits,
 } from "./routing/cluster-router.ts";
 export type { Balance } from "./routing/node-choice.ts";

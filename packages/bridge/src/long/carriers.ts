@@ -6,8 +6,16 @@ import {
   startNode,
 } from "@isthmus/core";
 import { FLAG, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
-import type { Atom } from "@isthmus/etf";
-import { type Clock, IsthmusError, isIsthmusError, type Logger, parseNodeName } from "@isthmus/wire";
+import type { Atom, TermWriter } from "@isthmus/etf";
+import {
+  type Clock,
+  IsthmusError,
+  isIsthmusError,
+  type Logger,
+  parseNodeName,
+  type Timer,
+} from "@isthmus/wire";
+import { type Beginning, type Carrier, type CarrierEvents, sendMessage } from "./carrier.ts";
 
 /** Connections of this kind to one cluster at a time; the names of as many nodes are all that a cluster ever sees. */
 const MAX_CARRIERS = 8;
@@ -16,25 +24,15 @@ const SETUP_MS = 3000;
 /** For so long no connection is tried to a node that has refused one. */
 const RETRY_MS = 60_000;
 
-/** A connection for one message. */
-export interface Carrier {
-  readonly connection: Connection;
-  /** Ends it; what is incomplete is forgotten by the peer. May be called again. */
-  close(): void;
-}
-
-/** Who is told what happens on a {@link Carrier}. */
-export interface CarrierEvents {
-  /** After {@link Connection.blocked} was true. */
-  writable(): void;
-  /** It is gone. Called once, not after {@link Carrier.close}. */
-  closed(): void;
-}
+/** Nothing of the sender's node is read for longer, because the other node has not read everything yet. */
+const BARRIER_MS = 5000;
 
 /** What {@link Carriers} needs. */
 export interface CarriersOptions {
   /** Of the bridge's own node there. */
   readonly node: Omit<NodeOptions, "router" | "creation" | "name"> & { readonly name: string };
+  /** Resolves when a node has read everything that the bridge's own node has sent to it. */
+  readonly barrier: (node: Atom) => Promise<void>;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -69,10 +67,28 @@ export class Carriers {
   }
 
   /**
-   * Connects to `node`.
-   * @throws IsthmusError the codes of {@link HiddenNode.connect}, `NODE_CLOSED`
+   * Connects to `node`, and waits until that has read everything that was sent to it before.
+   * @throws IsthmusError the codes of {@link HiddenNode.connect}, `NODE_CLOSED`, `NO_CONNECTION`
    */
   async open(node: Atom, events: CarrierEvents): Promise<Carrier> {
+    const { barrier, clock } = this.#options;
+    const read = barrier(node).then(
+      () => true,
+      () => false,
+    );
+    const carrier = await this.#connect(node, events);
+    let timer: Timer | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = clock.after(BARRIER_MS, () => resolve(false));
+    });
+    const inTime = await Promise.race([read, late]);
+    timer?.cancel();
+    if (inTime) return carrier;
+    carrier.close();
+    throw new IsthmusError("NO_CONNECTION", `${node.text} has not read what was sent to it before.`);
+  }
+
+  async #connect(node: Atom, events: CarrierEvents): Promise<Carrier> {
     const { node: like, logger, clock } = this.#options;
     const name = this.#closed ? undefined : this.#names.shift();
     if (name === undefined)
@@ -108,7 +124,7 @@ export class Carriers {
       const connection = own.connection(node);
       if (connection === undefined || (connection.flags & FLAG.FRAGMENTS) === 0n)
         throw new IsthmusError("NO_CONNECTION", `${node.text} takes no fragments.`);
-      return { connection, close };
+      return new ConnectionCarrier(connection, close);
     } catch (error) {
       close();
       this.#refused.set(node, clock.now() + RETRY_MS);
@@ -132,5 +148,38 @@ export class Carriers {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all(Array.from(this.#nodes, (node) => node.close()));
+  }
+}
+
+/** A connection for one message, whose pieces are its fragments. */
+class ConnectionCarrier implements Carrier {
+  readonly #connection: Connection;
+  readonly close: () => void;
+
+  constructor(connection: Connection, close: () => void) {
+    this.#connection = connection;
+    this.close = close;
+  }
+
+  get lost(): boolean {
+    return this.#connection.closeReason !== undefined;
+  }
+
+  get blocked(): boolean {
+    return this.#connection.blocked;
+  }
+
+  begin({ body, token, pieces: fragments, ...addressed }: Beginning): void {
+    const first = { fragments, writeTo: (out: TermWriter) => body.writeTo(out) };
+    sendMessage(this.#connection.signals, addressed, first, token);
+  }
+
+  piece(out: TermWriter): void {
+    this.#connection.signals.frames.fragment(out);
+  }
+
+  /** The peer closes it when it has read it all. */
+  end(): void {
+    this.#connection.end();
   }
 }

@@ -1,24 +1,15 @@
 import type { Connection } from "@isthmus/core";
-import {
-  type BodySource,
-  CARRIED_LIMITS,
-  RewrittenBody,
-  type Signal,
-  type SignalWriter,
-  targetOf,
-} from "@isthmus/core/channel";
+import { CARRIED_LIMITS, RewrittenBody, type Signal, targetOf } from "@isthmus/core/channel";
 import { TermWriter } from "@isthmus/etf";
 import { type IdentityTranslator, TermStream } from "@isthmus/etf/raw";
-import { type Clock, IsthmusError, type Timer } from "@isthmus/wire";
+import { IsthmusError } from "@isthmus/wire";
 import { closeReason } from "../translate/not-carried.ts";
-import type { Carrier, CarrierEvents } from "./carriers.ts";
+import { type Addressed, type Carrier, type CarrierEvents, sendMessage } from "./carrier.ts";
 
 /** Binaries of this size are not copied. */
 const ATTACH_BYTES = 4 * 1024;
-/** Nothing of the sender's node is read for longer, because the other node has not read everything yet. */
-const BARRIER_MS = 5000;
-/** Each fragment has what as much of the message has become. */
-const FRAGMENT_BYTES = 64 * 1024;
+/** Each piece that goes on has what as much of the message has become. */
+const PIECE_BYTES = 64 * 1024;
 
 /** What {@link LongMessage} needs. */
 export interface LongMessageOptions {
@@ -27,14 +18,11 @@ export interface LongMessageOptions {
   /** Its beginning, as `SignalRouter.long` gets it; must not change. */
   readonly head: Signal;
   readonly translator: IdentityTranslator;
+  readonly addressed: Addressed;
   /** The bridge's connection to the node that it is for. */
   readonly target: Connection;
-  /** Resolves when that node has read everything that was sent to it on `target`. */
-  readonly barrier: () => Promise<void>;
-  readonly clock: Clock;
+  /** Resolves when everything that was sent to that node before has arrived. */
   readonly open: (events: CarrierEvents) => Promise<Carrier>;
-  /** Writes the message. */
-  readonly send: (signals: SignalWriter, body: BodySource, token: BodySource | undefined) => void;
   /** Sees every part before it is carried; what it throws is given to `refused`. */
   readonly inspect: ((bytes: Buffer, start: number, end: number) => void) | undefined;
   /** It goes on while it comes. */
@@ -48,30 +36,31 @@ export interface LongMessageOptions {
 }
 
 /**
- * A message that goes on while it comes. It has a connection of its own (see {@link Carriers}), so signals must be kept
- * from overtaking each other: it begins when everything sent before has arrived, and its sender's node is not read until
- * it has arrived itself. Without such a connection it is gathered, and sent as any other.
+ * A message that goes on while it comes. It may have a connection of its own (see {@link Carriers}), so signals must be
+ * kept from overtaking each other: it begins when everything sent before has arrived, and its sender's node is not read
+ * until it has arrived itself. Without a carrier it is gathered, and sent as any other.
  */
 export class LongMessage {
   readonly #options: LongMessageOptions;
-  /** Length of its body. */
-  readonly #bytes: number;
+  /** What is still to come of it, in bytes or pieces. */
+  #left: number;
   #state: "opening" | "streaming" | "gathering" | "ending" | "over" = "opening";
   #carrier: Carrier | undefined;
   #stream: TermStream | undefined;
   /** What came while the connection was being made. */
   readonly #held: Buffer[] = [];
+  /** What was gathered. */
   #body: Buffer | undefined;
   #filled = 0;
-  /** The present fragment, and how many bytes of the message it is still to have. */
-  readonly #fragment = new TermWriter({ attachBytes: ATTACH_BYTES });
-  #room = FRAGMENT_BYTES;
+  /** The piece that goes next, and how many bytes of the message it is still to have. */
+  readonly #piece = new TermWriter({ attachBytes: ATTACH_BYTES });
+  #room = PIECE_BYTES;
   #paused = false;
 
   constructor(options: LongMessageOptions) {
     this.#options = options;
-    const { bodyStart, bodyEnd, missingBytes } = options.head;
-    this.#bytes = bodyEnd - bodyStart + missingBytes;
+    const { missingBytes, missingPieces } = options.head;
+    this.#left = missingPieces === 0 ? missingBytes : missingPieces;
     this.#pause();
     void this.#open();
   }
@@ -81,18 +70,22 @@ export class LongMessage {
     return this.#state === "ending";
   }
 
-  /** What comes next of it, with `left` bytes to come. @throws what the sender's connection is to be closed for */
+  /**
+   * What comes next of it, with `left` bytes to come; or the next piece, and how many are.
+   * @throws what the sender's connection is to be closed for
+   */
   take(bytes: Buffer, start: number, end: number, left: number): void {
     switch (this.#state) {
       case "opening":
         this.#held.push(bytes.subarray(start, end));
         return;
       case "streaming":
-        this.#attempt(() => this.#go(bytes, start, end, left));
+        this.#left = left;
+        this.#attempt(() => this.#go(bytes, start, end));
         return;
       case "gathering":
-        bytes.copy(this.#body!, this.#filled, start, end);
-        this.#filled += end - start;
+        this.#left = left;
+        this.#add(bytes, start, end);
         if (left === 0) this.#attempt(() => this.#whole());
         return;
       default:
@@ -106,31 +99,14 @@ export class LongMessage {
   }
 
   async #open(): Promise<void> {
-    const { source, barrier, open, clock } = this.#options;
+    const { source, open } = this.#options;
     let carrier: Carrier | undefined;
-    let timer: Timer | undefined;
     try {
-      const read = barrier().then(
-        () => true,
-        () => false,
-      );
       carrier = await open({ writable: () => this.#resume(), closed: () => this.#closed() });
-      const late = new Promise<false>((resolve) => {
-        timer = clock.after(BARRIER_MS, () => resolve(false));
-      });
-      if (!(await Promise.race([read, late]))) {
-        carrier.close();
-        carrier = undefined;
-      }
     } catch {
       // nobody has lost anything: whoever opens it says why it cannot be
-    } finally {
-      timer?.cancel();
     }
-    if (
-      carrier !== undefined &&
-      (this.#state !== "opening" || carrier.connection.closeReason !== undefined)
-    ) {
+    if (carrier !== undefined && (this.#state !== "opening" || carrier.lost)) {
       carrier.close();
       carrier = undefined;
     }
@@ -143,83 +119,98 @@ export class LongMessage {
   }
 
   #begin(carrier: Carrier): void {
-    const { head, translator, target, send, inspect, begun } = this.#options;
+    const { head, addressed, translator, target, inspect, begun } = this.#options;
+    const { bodyStart, bodyEnd, missingBytes, missingPieces } = head;
+    const bytes = bodyEnd - bodyStart + missingBytes;
     this.#carrier = carrier;
     this.#state = "streaming";
     const stream = new TermStream(translator, {
       target: targetOf(target),
       limits: CARRIED_LIMITS,
-      maxHeldBytes: this.#bytes,
+      maxHeldBytes: bytes,
       ...(inspect === undefined ? {} : { inspect }),
     });
     this.#stream = stream;
-    const beginning: BodySource = {
-      fragments: 1 + Math.ceil(head.missingBytes / FRAGMENT_BYTES),
-      writeTo: (out) => void stream.push(head.bytes, head.bodyStart, head.bodyEnd, out),
-    };
-    send(carrier.connection.signals, beginning, new RewrittenBody(translator).tokenOf(head, target));
+    carrier.begin({
+      ...addressed,
+      body: { writeTo: (out) => void stream.push(head.bytes, bodyStart, bodyEnd, out) },
+      token: new RewrittenBody(translator).tokenOf(head, target),
+      pieces: 1 + (missingPieces === 0 ? Math.ceil(missingBytes / PIECE_BYTES) : missingPieces),
+      bytes,
+    });
     begun();
-    let left = head.missingBytes;
-    for (const bytes of this.#held.splice(0)) {
-      left -= bytes.length;
-      this.#go(bytes, 0, bytes.length, left);
-    }
-    if (!carrier.connection.blocked) this.#resume();
+    for (const held of this.#takeHeld()) this.#go(held, 0, held.length);
+    if (!carrier.blocked) this.#resume();
   }
 
-  /** Carries a piece on. */
-  #go(bytes: Buffer, start: number, end: number, left: number): void {
-    const { connection } = this.#carrier!;
-    const { frames } = connection.signals;
+  /** What came meanwhile, as if it came now. */
+  *#takeHeld(): Iterable<Buffer> {
+    for (const held of this.#held.splice(0)) {
+      this.#left -= this.#options.head.missingPieces === 0 ? held.length : 1;
+      yield held;
+    }
+  }
+
+  /** Carries on what has come. */
+  #go(bytes: Buffer, start: number, end: number): void {
+    const carrier = this.#carrier!;
     const stream = this.#stream!;
+    const whole = this.#options.head.missingPieces > 0;
     while (start < end) {
-      const stop = Math.min(end, start + this.#room);
-      const complete = stream.push(bytes, start, stop, this.#fragment);
+      const stop = whole ? end : Math.min(end, start + this.#room);
+      const complete = stream.push(bytes, start, stop, this.#piece);
       this.#room -= stop - start;
       start = stop;
-      const last = left === 0 && start === end;
+      const last = this.#left === 0 && start === end;
       if (last && !complete) throw new IsthmusError("ETF_TRUNCATED", "A message ended before its term did.");
-      if (this.#room > 0 && !last) continue;
-      this.#room = FRAGMENT_BYTES;
-      frames.fragment(this.#fragment);
+      if (this.#room > 0 && !last && !whole) continue;
+      this.#room = PIECE_BYTES;
+      carrier.piece(this.#piece);
     }
-    if (left === 0) {
+    if (this.#left === 0) {
       this.#state = "ending";
       // until the node has read it all
       this.#pause();
-      connection.end();
-    } else if (connection.blocked) this.#pause();
+      carrier.end();
+    } else if (carrier.blocked) this.#pause();
   }
 
   #gather(): void {
-    const { bytes, bodyStart, bodyEnd } = this.#options.head;
-    const body = Buffer.allocUnsafeSlow(this.#bytes);
+    const { bytes, bodyStart, bodyEnd, missingBytes } = this.#options.head;
     this.#state = "gathering";
-    this.#body = body;
-    this.#filled = bytes.copy(body, 0, bodyStart, bodyEnd);
-    for (const piece of this.#held.splice(0)) this.#filled += piece.copy(body, this.#filled);
+    this.#body = Buffer.allocUnsafeSlow(bodyEnd - bodyStart + missingBytes);
+    this.#add(bytes, bodyStart, bodyEnd);
+    for (const held of this.#takeHeld()) this.#add(held, 0, held.length);
     this.#resume();
-    if (this.#filled === body.length) this.#whole();
+    if (this.#left === 0) this.#whole();
+  }
+
+  /** Keeps what has come. Of pieces it is not known how long they are together. */
+  #add(bytes: Buffer, start: number, end: number): void {
+    let body = this.#body!;
+    if (this.#filled + end - start > body.length) {
+      body = Buffer.allocUnsafeSlow(2 * (this.#filled + end - start));
+      this.#body!.copy(body, 0, 0, this.#filled);
+      this.#body = body;
+    }
+    this.#filled += bytes.copy(body, this.#filled, start, end);
   }
 
   /** All of it is there. */
   #whole(): void {
-    const { head, translator, target, send, inspect } = this.#options;
+    const { head, addressed, translator, target, inspect } = this.#options;
     const bytes = this.#body!;
-    inspect?.(bytes, 0, bytes.length);
+    const length = this.#filled;
+    inspect?.(bytes, 0, length);
     if (target.closeReason === undefined) {
-      const body = new RewrittenBody(translator).range(
-        { bytes, atomRefs: undefined },
-        0,
-        bytes.length,
-        target,
-      );
-      send(target.signals, body, new RewrittenBody(translator).tokenOf(head, target));
+      const body = new RewrittenBody(translator).range({ bytes, atomRefs: undefined }, 0, length, target);
+      const token = new RewrittenBody(translator).tokenOf(head, target);
+      sendMessage(target.signals, addressed, body, token);
     } else this.#options.broken();
     this.#end();
   }
 
-  /** The connection is gone: because all has arrived, or too early. */
+  /** The carrier is gone: because all has arrived, or too early. */
   #closed(): void {
     if (this.#state === "opening") return;
     const early = this.#state === "streaming";

@@ -3,6 +3,8 @@ import { RewrittenBody, SIGNAL, type Signal, targetOf } from "@isthmus/core/chan
 import { Atom, atom, Pid, type Reference } from "@isthmus/etf";
 import type { PieceTaker } from "@isthmus/wire";
 import type { Carriers } from "../long/carriers.ts";
+import { IncomingPieces } from "../long/incoming-pieces.ts";
+import { OutgoingPieces, PIECES } from "../long/outgoing-pieces.ts";
 import { ADDRESSED } from "../policy/operation.ts";
 import { IdentityIndex } from "../translate/identity-index.ts";
 import { isLimit } from "../translate/not-carried.ts";
@@ -27,9 +29,6 @@ export { DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./
 export type { RouterCounters } from "./flow.ts";
 export type { Spread } from "./spread.ts";
 
-/** A name that a program has taken over; see {@link ClusterRouter.intercept}. */
-export type Interceptor = (source: Connection, signal: Signal) => void;
-
 /**
  * Carries signals out of one cluster. It sits before the bridge's own node there: what is addressed to a stand-in or an
  * exported name goes to the other cluster, translated and otherwise untouched; the rest is left to the node, which
@@ -51,7 +50,6 @@ export class ClusterRouter implements SignalRouter, Place {
   readonly #calls: RemoteCalls;
   readonly #names: NameRoutes;
   readonly #exports = new Exports();
-  readonly #intercepted = new Map<Atom, Interceptor>();
   readonly #lanes = new Map<Place, Lane>();
   readonly #joined = new Set<ClusterRouter>();
   #ioSink: Process | undefined;
@@ -142,11 +140,6 @@ export class ClusterRouter implements SignalRouter, Place {
     for (const lane of this.#lanes.values()) lane.gate = this.#parts.context.policy.gate(this.id, lane.to.id);
   }
 
-  /** Hands every message to the registered name `name` to `interceptor`, undecoded; monitors of it see it alive. */
-  intercept(name: Atom, interceptor: Interceptor): void {
-    this.#intercepted.set(name, interceptor);
-  }
-
   /** The way into another cluster. */
   lane(to: ClusterRouter): Lane {
     const known = this.#lanes.get(to);
@@ -167,6 +160,11 @@ export class ClusterRouter implements SignalRouter, Place {
 
   /** @param mirrored given for what came to a mirror */
   route(source: Connection, signal: Signal, mirrored?: Mirrored): boolean {
+    if (signal.to === PIECES && source.joinsBridges) {
+      const pieces = this.#parts.context.relations.get(source)?.pieces;
+      const long = (head: Signal): PieceTaker["next"] | undefined => this.long(source, head, mirrored);
+      if (pieces === undefined || !pieces.incoming.take(signal, long)) return true;
+    }
     return this.#carry(source, signal, mirrored, false);
   }
 
@@ -183,7 +181,8 @@ export class ClusterRouter implements SignalRouter, Place {
   up(connection: Connection): void {
     this.neighbours.changed();
     if (!targetOf(connection).wide) this.index.becomeNarrow();
-    this.#parts.context.relations.set(connection, new Relations());
+    const { relations } = this.#parts.context;
+    relations.set(connection, new Relations(connection.joinsBridges ? this.#pieces(connection) : undefined));
   }
 
   down(connection: Connection): void {
@@ -193,6 +192,7 @@ export class ClusterRouter implements SignalRouter, Place {
     if (own === undefined) return;
     relations.delete(connection);
     own.long?.lost();
+    own.pieces?.outgoing.lost();
     this.#deliveries.links.lost(connection, own);
     this.#deliveries.monitors.lost(connection, own);
     for (const { asking, caller, ref } of own.spawns.values()) {
@@ -203,11 +203,27 @@ export class ClusterRouter implements SignalRouter, Place {
   }
 
   writable(connection: Connection): void {
-    const held = this.#parts.context.relations.get(connection)?.held;
-    if (held === undefined || held.size === 0) return;
+    const own = this.#parts.context.relations.get(connection);
+    if (own === undefined) return;
+    own.pieces?.outgoing.writable();
+    const { held } = own;
     const sources = [...held];
     held.clear();
     for (const source of sources) source.resume();
+  }
+
+  /** Long messages from and to another bridge. */
+  #pieces(connection: Connection): NonNullable<Relations["pieces"]> {
+    const { relations, limits, clock } = this.#parts.context;
+    return {
+      incoming: new IncomingPieces({
+        source: connection,
+        givenUp: () => relations.get(connection)?.long?.lost(),
+        // identifiers may have become longer on the way
+        maxBytes: 2 * limits.maxMessageBytes,
+      }),
+      outgoing: new OutgoingPieces(connection, clock),
+    };
   }
 
   /** @param goesOn whether what is missing of the signal comes */
@@ -251,7 +267,7 @@ export class ClusterRouter implements SignalRouter, Place {
           to !== NET_KERNEL &&
           this.#streams(source, from, this.lane(mirrored.to), mirrored.node)
         );
-      const exported = this.#intercepted.has(to) ? undefined : this.#exported(to);
+      const exported = this.#exported(to);
       if (exported === undefined) return false;
       const lane = this.lane(exported.target);
       return exported.choice.nodes.every((node) => this.#streams(source, from, lane, node));
@@ -268,14 +284,12 @@ export class ClusterRouter implements SignalRouter, Place {
   /** Whether `node` takes messages while they come, and under the bridge's own name. */
   #streams(source: Connection, from: Pid, lane: Lane, node: Atom): boolean {
     const target = lane.to.node.connection(node);
-    if (target === undefined || target.joinsBridges) return false;
+    if (target === undefined || homeOf(lane, source, from) !== lane.to.node) return false;
+    if (target.joinsBridges) return true;
     const sending = this.#parts.context.relations.get(target)?.long;
-    return (
-      // its answer to the barrier would not be read: two that wait for each other would do so for good
-      (sending === undefined || sending.sent) &&
-      lane.to.carriers?.available(node) === true &&
-      homeOf(lane, source, from) === lane.to.node
-    );
+    // its answer to the barrier would not be read: two that wait for each other would do so for good
+    if (sending !== undefined && !sending.sent) return false;
+    return lane.to.carriers?.available(node) === true;
   }
 
   /** For a process of the bridge itself. Nobody else ends one. */
@@ -290,11 +304,6 @@ export class ClusterRouter implements SignalRouter, Place {
   // ---- to a name
 
   #routeName(source: Connection, signal: Signal, name: Atom): boolean {
-    const interceptor = this.#intercepted.get(name);
-    if (interceptor !== undefined) {
-      if (signal.kind === SIGNAL.SEND) interceptor(source, signal);
-      return true;
-    }
     const exported = this.#exported(name);
     if (exported !== undefined) {
       this.#names.exported(source, signal, exported);

@@ -2,12 +2,12 @@ import type { Connection } from "@isthmus/core";
 import { SIGNAL, type Signal, type TermBody, targetOf } from "@isthmus/core/channel";
 import { Atom, Pid, Reference } from "@isthmus/etf";
 import { isDecodable } from "@isthmus/etf/raw";
+import type { CarrierEvents } from "../long/carrier.ts";
 import { LongMessage } from "../long/long-message.ts";
 import { VERDICT } from "../policy/decision.ts";
 import { ADDRESSED, OPERATION } from "../policy/operation.ts";
 import { isLimit, undecodableReason } from "../translate/not-carried.ts";
 import { EvaluatedFun } from "./admission.ts";
-import { barrier } from "./barrier.ts";
 import type { Lane, RouterParts } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
 import { NOCONNECTION, NOPROC, REFUSED, SYSTEM_LIMIT, SYSTEM_LIMIT_REASON } from "./flow.ts";
@@ -251,19 +251,18 @@ export class Deliveries {
     const { context, flow, admission } = this.#parts;
     const { carriers } = lane.to;
     const relations = context.relations.get(source);
-    if (carriers === undefined || relations === undefined || !(signal.from instanceof Pid)) return;
+    const pieces = context.relations.get(target)?.pieces?.outgoing;
+    const open =
+      pieces === undefined
+        ? carriers && ((events: CarrierEvents) => carriers.open(target.peer, events))
+        : (events: CarrierEvents) => pieces.open(events);
+    if (open === undefined || relations === undefined || !(signal.from instanceof Pid)) return;
     const sender = lane.translator.pid(signal.from);
     const head = signal.detach();
     const operation = operationOf(head, to instanceof Atom ? ADDRESSED.NAME : addressing(to));
     const long = new LongMessage({
-      ...{ source, head, target, translator: lane.translator, clock: context.clock },
-      barrier: () => barrier(lane.to.node, [target.peer.text]),
-      open: (events) => carriers.open(target.peer, events),
-      send: (signals, body, token) => {
-        if (to instanceof Pid) signals.send(sender, to, body, token);
-        else if (to instanceof Atom) signals.sendName(sender, to, body, token);
-        else signals.sendAlias(sender, to, body, token);
-      },
+      ...{ source, head, target, open, translator: lane.translator },
+      addressed: { sender, to },
       inspect: admission.inspector(source, operation, lane, target),
       begun: () => {
         flow.counters.streamed++;

@@ -1,7 +1,9 @@
 import type { Connection } from "@isthmus/core";
 import type { TermBody } from "@isthmus/core/channel";
 import { type Atom, Pid, type Reference } from "@isthmus/etf";
+import type { IncomingPieces } from "../long/incoming-pieces.ts";
 import type { LongMessage } from "../long/long-message.ts";
+import type { OutgoingPieces } from "../long/outgoing-pieces.ts";
 import type { IdentityIndex } from "../translate/identity-index.ts";
 import type { Place } from "../translate/translator.ts";
 import type { RouterContext } from "./context.ts";
@@ -90,6 +92,12 @@ export class Relations {
   readonly held = new Set<Connection>();
   /** The long message that this node is sending, as long as it is to be told of the loss of the connection. */
   long: LongMessage | undefined;
+  /** Long messages from and to another bridge; undefined for a node of OTP. */
+  readonly pieces: { readonly incoming: IncomingPieces; readonly outgoing: OutgoingPieces } | undefined;
+
+  constructor(pieces?: Relations["pieces"]) {
+    this.pieces = pieces;
+  }
 
   /** Has a monitor that still waits end with `reason`, as soon as it is its turn. */
   endWaiting(ref: Reference, reason: TermBody): void {

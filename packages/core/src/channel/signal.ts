@@ -36,6 +36,8 @@ export class Signal {
    * body is not whole: it can be answered, not delivered.
    */
   missingBytes = 0;
+  /** With {@link Signal.missingBytes}: in how many pieces these come; 0 when in any. Nothing of the protocol: a router's. */
+  missingPieces = 0;
   /** The bytes that the ranges below point into. */
   bytes: Buffer = Buffer.alloc(0);
   /** The body term (message, reason, arguments) without a version byte; `bodyEnd` is 0 when there is none. */

@@ -201,6 +201,11 @@ export class Connection {
     if (this.#pauses > 0 && --this.#pauses === 0 && this.closeReason === undefined) this.#stream.resume();
   }
 
+  /** While a signal is dealt with: if reading was paused, what came behind it in the same chunk waits, too. */
+  suspend(): void {
+    if (this.#pauses > 0) this.#splitter.suspend();
+  }
+
   /**
    * `intensity` times per tick time: sends a tick when nothing else was sent, and gives up a peer that is silent for
    * that many rounds.
@@ -346,7 +351,7 @@ export class Connection {
       if (this.closeReason !== undefined) return;
       next(bytes, start, end, left);
       // whoever waits for its arrival must not be overtaken by what came in the same chunk
-      if (left === 0 && this.#pauses > 0) this.#splitter.suspend();
+      if (left === 0) this.suspend();
     };
   }
 
