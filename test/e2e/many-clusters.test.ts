@@ -127,6 +127,18 @@ describe("bridges in a chain: A - br1 - B - br2 - C", () => {
     await until(() => relations(br1, br2) === 0, "nothing is left");
   });
 
+  it("long messages go on through both bridges while they come, and back", async () => {
+    const { c1, br1, br2 } = await startChain();
+    const call = `gen_server:call({far_orders, 'br2@127.0.0.1'}, {echo, {Bin, self()}}) =:= {Bin, self()}`;
+    expect(await c1.eval(`Bin = crypto:strong_rand_bytes(20 bsl 20), ${call}`, { timeoutMs: 60_000 })).toBe(
+      "true",
+    );
+    const streamed = (bridge: Bridge): number[] => bridge.status().clusters.map((one) => one.streamed);
+    // of what comes from each of its clusters
+    expect(streamed(br1)).toEqual([1, 1]);
+    expect(streamed(br2)).toEqual([1, 1]);
+  });
+
   it("names and functions of A are there for C, when both bridges let them", async () => {
     const { c1, br1, br2 } = await startChain({
       policy: [

@@ -4,6 +4,7 @@ import { silentLogger } from "@isthmus/wire";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Beam } from "../support/beam.ts";
 import { freePort } from "../support/epmd.ts";
+import { ORDERS_PROCESS } from "./orders-process.ts";
 import { startTwoClusters, type TwoClusters, until } from "./two-clusters.ts";
 
 const B1 = "'b1@127.0.0.1'";
@@ -452,6 +453,35 @@ describe("mirrors", () => {
     expect(await elixir(clusters.a, 'Node.monitor(:"b1@127.0.0.1", true)')).toBe("true");
     await clusters.b.kill();
     expect(await near(`receive {nodedown, ${B1}} -> yes after 10000 -> nothing end`)).toBe("yes");
+  });
+
+  it("long messages between two nodes that are mirrored to each other go on while they come, in order", async () => {
+    await start(25, 27, {
+      mirrors: [
+        { from: "a", to: "b" },
+        { from: "b", to: "a" },
+      ],
+      policy: [{ action: "allow", names: ["orders"] }],
+      limits: { longMessageBytes: 128 * 1024 },
+    });
+    await clusters.b.eval("unregister(orders)");
+    for (const side of [clusters.a, clusters.b]) await side.eval(ORDERS_PROCESS);
+    const send = (node: string): string => `[spawn(fun() -> [{orders, ${node}} ! case N rem 3 of
+        0 -> {S * 100 + N, binary:copy(<<1>>, 200 * 1024 + N)}; _ -> S * 100 + N end || N <- lists:seq(1, 60)] end) || S <- [1, 2, 3]], ok`;
+    await Promise.all([clusters.a.eval(send(B1)), clusters.b.eval(send("'a1@127.0.0.1'"))]);
+    for (const side of [clusters.a, clusters.b]) {
+      await until(
+        async () => (await side.eval("gen_server:call(orders, size, infinity)")) === "180",
+        "all of them are there",
+        60_000,
+      );
+      const order =
+        await side.eval(`Seen = [case One of {N, _} -> N; N -> N end || One <- gen_server:call(orders, seen)],
+        [lists:seq(S * 100 + 1, S * 100 + 60) =:= [N || N <- Seen, N div 100 =:= S] || S <- [1, 2, 3]]`);
+      expect(order).toBe("[true,true,true]");
+    }
+    const { streamed } = clusters.bridge.status().clusters[0]!;
+    expect(streamed).toBeGreaterThan(0);
   });
 
   it("are not for clusters that are not there, nor for a cluster's own nodes", async () => {

@@ -6,7 +6,6 @@ import { type Clock, type Logger, OVERSIZED_HEAD_BYTES } from "@isthmus/wire";
 import { nodeHooks } from "./discovery/node-hooks.ts";
 import { Carriers } from "./long/carriers.ts";
 import type { OwnClusterOptions } from "./options.ts";
-import { barrier } from "./routing/barrier.ts";
 import type { ClusterRouter } from "./routing/cluster-router.ts";
 import type { MessageLimits } from "./routing/context.ts";
 
@@ -71,10 +70,7 @@ export async function startMembership(options: MembershipOptions): Promise<Membe
   try {
     const own = { ...nodeOptions(cluster, limits), name: cluster.node, logger, clock };
     const node = await startNode({ ...own, router });
-    const carriers = new Carriers({
-      ...{ node: own, logger, clock },
-      barrier: (peer) => barrier(node, [peer.text]),
-    });
+    const carriers = new Carriers({ node: own, logger, clock });
     return new Membership(options, node, carriers, server);
   } catch (error) {
     await server?.close();

@@ -29,10 +29,8 @@ const BARRIER_MS = 5000;
 
 /** What {@link Carriers} needs. */
 export interface CarriersOptions {
-  /** Of the bridge's own node there. */
+  /** As for the bridge's own node there. */
   readonly node: Omit<NodeOptions, "router" | "creation" | "name"> & { readonly name: string };
-  /** Resolves when a node has read everything that the bridge's own node has sent to it. */
-  readonly barrier: (node: Atom) => Promise<void>;
   readonly logger: Logger;
   readonly clock: Clock;
 }
@@ -68,20 +66,16 @@ export class Carriers {
 
   /**
    * Connects to `node`, and waits until that has read everything that was sent to it before.
+   * @param reached resolves when it has
    * @throws IsthmusError the codes of {@link HiddenNode.connect}, `NODE_CLOSED`, `NO_CONNECTION`
    */
-  async open(node: Atom, events: CarrierEvents): Promise<Carrier> {
-    const { barrier, clock } = this.#options;
-    const read = barrier(node).then(
-      () => true,
-      () => false,
-    );
+  async open(node: Atom, reached: Promise<void>, events: CarrierEvents): Promise<Carrier> {
     const carrier = await this.#connect(node, events);
     let timer: Timer | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = clock.after(BARRIER_MS, () => resolve(false));
+    const late = new Promise<boolean>((resolve) => {
+      timer = this.#options.clock.after(BARRIER_MS, () => resolve(false));
     });
-    const inTime = await Promise.race([read, late]);
+    const inTime = await Promise.race([reached.then(() => true), late]);
     timer?.cancel();
     if (inTime) return carrier;
     carrier.close();

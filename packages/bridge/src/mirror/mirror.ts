@@ -2,7 +2,6 @@ import type { Connection, HiddenNode } from "@isthmus/core";
 import { type Atom, atom } from "@isthmus/etf";
 import { backoffDelay, type Clock, isIsthmusError, type Logger, type Timer } from "@isthmus/wire";
 import { bridgeError } from "../errors.ts";
-import { barrier } from "../routing/barrier.ts";
 import type { ClusterRouter } from "../routing/cluster-router.ts";
 import type { Standin } from "../translate/identity-index.ts";
 import type { Place } from "../translate/translator.ts";
@@ -137,10 +136,7 @@ export class Mirror {
       const router = new MirrorRouter(from, { name: this.#atom, to, node: peer });
       const node = await this.#context.start(router, standin.creation);
       // the mirror's connections must not overtake what is under way on the bridge's
-      if (this.#late && !this.#leaving) {
-        const peers = from.node.nodes().map((connected) => connected.node);
-        await Promise.race([this.#hold(), barrier(from.node, peers)]);
-      }
+      if (this.#late && !this.#leaving) await Promise.race([this.#hold(), from.settled()]);
       if (this.#leaving) {
         await node.close();
         return;

@@ -10,6 +10,7 @@ import { IdentityIndex } from "../translate/identity-index.ts";
 import { isLimit } from "../translate/not-carried.ts";
 import { type Place, Translator } from "../translate/translator.ts";
 import { Admission } from "./admission.ts";
+import { NOBODY } from "./barriers.ts";
 import type { Lane, RouterContext, RouterParts } from "./context.ts";
 import { Deliveries } from "./deliveries.ts";
 import type { ExportedName } from "./exported-name.ts";
@@ -140,6 +141,16 @@ export class ClusterRouter implements SignalRouter, Place {
     for (const lane of this.#lanes.values()) lane.gate = this.#parts.context.policy.gate(this.id, lane.to.id);
   }
 
+  /** Resolves when every node that the bridge's own node is connected to has taken all that was sent to it, or is lost. */
+  async settled(): Promise<void> {
+    const { relations } = this.#parts.context;
+    const all = this.node.nodes().map(({ node }) => {
+      const connection = this.node.connection(atom(node));
+      return connection && relations.get(connection)?.barriers.reached(connection);
+    });
+    await Promise.all(all);
+  }
+
   /** The way into another cluster. */
   lane(to: ClusterRouter): Lane {
     const known = this.#lanes.get(to);
@@ -164,6 +175,9 @@ export class ClusterRouter implements SignalRouter, Place {
       const pieces = this.#parts.context.relations.get(source)?.pieces;
       const long = (head: Signal): PieceTaker["next"] | undefined => this.long(source, head, mirrored);
       if (pieces === undefined || !pieces.incoming.take(signal, long)) return true;
+    }
+    if (signal.from === NOBODY && signal.kind === SIGNAL.DOWN) {
+      if (this.#parts.context.relations.get(source)?.barriers.down(signal.ref!) === true) return true;
     }
     return this.#carry(source, signal, mirrored, false);
   }
@@ -193,6 +207,7 @@ export class ClusterRouter implements SignalRouter, Place {
     relations.delete(connection);
     own.long?.lost();
     own.pieces?.outgoing.lost();
+    own.barriers.lost();
     this.#deliveries.links.lost(connection, own);
     this.#deliveries.monitors.lost(connection, own);
     for (const { asking, caller, ref } of own.spawns.values()) {
@@ -281,11 +296,10 @@ export class ClusterRouter implements SignalRouter, Place {
     return this.#streams(source, from, this.lane(owner.place as ClusterRouter), own.node);
   }
 
-  /** Whether `node` takes messages while they come, and under the bridge's own name. */
+  /** Whether `node` takes messages while they come. */
   #streams(source: Connection, from: Pid, lane: Lane, node: Atom): boolean {
-    const target = lane.to.node.connection(node);
-    if (target === undefined || homeOf(lane, source, from) !== lane.to.node) return false;
-    if (target.joinsBridges) return true;
+    const target = homeOf(lane, source, from).connection(node);
+    if (target === undefined || target.joinsBridges) return target !== undefined;
     const sending = this.#parts.context.relations.get(target)?.long;
     // its answer to the barrier would not be read: two that wait for each other would do so for good
     if (sending !== undefined && !sending.sent) return false;

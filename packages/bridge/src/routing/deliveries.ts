@@ -2,7 +2,6 @@ import type { Connection } from "@isthmus/core";
 import { SIGNAL, type Signal, type TermBody, targetOf } from "@isthmus/core/channel";
 import { Atom, Pid, Reference } from "@isthmus/etf";
 import { isDecodable } from "@isthmus/etf/raw";
-import type { CarrierEvents } from "../long/carrier.ts";
 import { LongMessage } from "../long/long-message.ts";
 import { VERDICT } from "../policy/decision.ts";
 import { ADDRESSED, OPERATION } from "../policy/operation.ts";
@@ -249,20 +248,19 @@ export class Deliveries {
     target: Connection,
   ): void {
     const { context, flow, admission } = this.#parts;
-    const { carriers } = lane.to;
     const relations = context.relations.get(source);
-    const pieces = context.relations.get(target)?.pieces?.outgoing;
-    const open =
-      pieces === undefined
-        ? carriers && ((events: CarrierEvents) => carriers.open(target.peer, events))
-        : (events: CarrierEvents) => pieces.open(events);
-    if (open === undefined || relations === undefined || !(signal.from instanceof Pid)) return;
+    const there = context.relations.get(target);
+    if (relations === undefined || there === undefined || !(signal.from instanceof Pid)) return;
+    const { pieces, barriers } = there;
     const sender = lane.translator.pid(signal.from);
     const head = signal.detach();
     const operation = operationOf(head, to instanceof Atom ? ADDRESSED.NAME : addressing(to));
     const long = new LongMessage({
-      ...{ source, head, target, open, translator: lane.translator },
-      addressed: { sender, to },
+      ...{ source, head, target, translator: lane.translator, addressed: { sender, to } },
+      open: (events) =>
+        pieces === undefined
+          ? lane.to.carriers!.open(target.peer, barriers.reached(target), events)
+          : pieces.outgoing.open(events),
       inspect: admission.inspector(source, operation, lane, target),
       begun: () => {
         flow.counters.streamed++;

@@ -6,6 +6,7 @@ import type { LongMessage } from "../long/long-message.ts";
 import type { OutgoingPieces } from "../long/outgoing-pieces.ts";
 import type { IdentityIndex } from "../translate/identity-index.ts";
 import type { Place } from "../translate/translator.ts";
+import { Barriers } from "./barriers.ts";
 import type { RouterContext } from "./context.ts";
 import type { ExportedName } from "./exported-name.ts";
 
@@ -88,6 +89,7 @@ export class Relations {
   readonly waiting = new Map<string, TermBody | undefined>();
   /** Requests that this node has not replied to, by {@link monitorKey}. */
   readonly spawns = new Map<string, SpawnRecord>();
+  readonly barriers = new Barriers();
   /** Connections that do not read because this one cannot take more. */
   readonly held = new Set<Connection>();
   /** The long message that this node is sending, as long as it is to be told of the loss of the connection. */
