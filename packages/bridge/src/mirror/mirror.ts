@@ -46,12 +46,13 @@ export class Mirror {
   #standin: Standin<Place> | undefined;
   #node: HiddenNode | undefined;
   #timer: Timer | undefined;
+  /** While nothing is read from the node: what ends that, and when it has ended. */
   #release: (() => void) | undefined;
+  #held: Promise<void> = Promise.resolve();
   #attempts = 0;
   #starting: Promise<void>;
   /** It does not start any more. */
   #leaving = false;
-  #late: boolean;
   #closed: Promise<void> | undefined;
 
   constructor(context: MirrorContext) {
@@ -59,8 +60,7 @@ export class Mirror {
     this.name = context.name;
     this.of = context.connection.peer.text;
     this.#atom = atom(context.name);
-    this.#late = context.late;
-    if (!this.#late) void this.#hold();
+    if (!context.late) this.#hold();
     this.#starting = this.#start();
   }
 
@@ -107,11 +107,11 @@ export class Mirror {
     await node.close();
   }
 
-  /** Nothing is read from the node until `#release`, or for too long already; the promise resolves then. */
-  #hold(): Promise<void> {
+  /** Nothing is read from the node until `#release`, or for too long already. */
+  #hold(): void {
     const { connection, clock } = this.#context;
     connection.pause();
-    return new Promise((resolve) => {
+    this.#held = new Promise((resolve) => {
       const timer = clock.after(HOLD_MS, () => this.#release?.());
       this.#release = () => {
         this.#release = undefined;
@@ -135,8 +135,12 @@ export class Mirror {
       }
       const router = new MirrorRouter(from, { name: this.#atom, to, node: peer });
       const node = await this.#context.start(router, standin.creation);
-      // the mirror's connections must not overtake what is under way on the bridge's
-      if (this.#late && !this.#leaving) await Promise.race([this.#hold(), from.settled()]);
+      // the mirror's connections must not overtake what is under way on the bridge's: what came while nothing held the
+      // node up, or in an earlier connection from processes that OTP 23 cannot read
+      if (!this.#leaving && (this.#release === undefined || from.index.narrow)) {
+        if (this.#release === undefined) this.#hold();
+        await Promise.race([this.#held, from.settled()]);
+      }
       if (this.#leaving) {
         await node.close();
         return;
@@ -148,7 +152,6 @@ export class Mirror {
       logger.info({ ...about, port: node.port }, "mirror is up");
     } catch (error) {
       if (this.#leaving) return;
-      this.#late = true;
       const delay = backoffDelay(this.#attempts++, RETRY, Math.random());
       logger.error(
         {

@@ -7,7 +7,7 @@ import { IncomingPieces } from "../long/incoming-pieces.ts";
 import { OutgoingPieces, PIECES } from "../long/outgoing-pieces.ts";
 import { ADDRESSED } from "../policy/operation.ts";
 import { IdentityIndex } from "../translate/identity-index.ts";
-import { isLimit } from "../translate/not-carried.ts";
+import { closeReason, isLimit } from "../translate/not-carried.ts";
 import { type Place, Translator } from "../translate/translator.ts";
 import { Admission } from "./admission.ts";
 import { NOBODY } from "./barriers.ts";
@@ -25,6 +25,7 @@ import { type Mirrored, REX, RemoteCalls } from "./remote-calls.ts";
 import { addressing, isTellable, operationOf, runsSomething } from "./signal-operation.ts";
 import { type Spread, spreadSignal } from "./spread.ts";
 import { TakenMessages } from "./taken-messages.ts";
+import { UnnamedSenders } from "./unnamed-senders.ts";
 
 export { DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./context.ts";
 export type { RouterCounters } from "./flow.ts";
@@ -53,6 +54,7 @@ export class ClusterRouter implements SignalRouter, Place {
   readonly #exports = new Exports();
   readonly #lanes = new Map<Place, Lane>();
   readonly #joined = new Set<ClusterRouter>();
+  readonly #unnamed: UnnamedSenders;
   #ioSink: Process | undefined;
   #carriers: Carriers | undefined;
   #node: HiddenNode | undefined;
@@ -71,6 +73,7 @@ export class ClusterRouter implements SignalRouter, Place {
       flow: new Flow(context),
       admission: new Admission(id, this.self, context),
     };
+    this.#unnamed = new UnnamedSenders(context);
     this.#deliveries = new Deliveries(this.#parts);
     this.#calls = new RemoteCalls({
       parts: this.#parts,
@@ -179,6 +182,10 @@ export class ClusterRouter implements SignalRouter, Place {
     if (signal.from === NOBODY && signal.kind === SIGNAL.DOWN) {
       if (this.#parts.context.relations.get(source)?.barriers.down(signal.ref!) === true) return true;
     }
+    if (this.#unnamed.some && this.#unnamed.overtaken(source, signal)) {
+      this.#carryLater(source, signal.detach(), mirrored);
+      return true;
+    }
     return this.#carry(source, signal, mirrored, false);
   }
 
@@ -208,6 +215,7 @@ export class ClusterRouter implements SignalRouter, Place {
     own.long?.lost();
     own.pieces?.outgoing.lost();
     own.barriers.lost();
+    this.#unnamed.lost(connection);
     this.#deliveries.links.lost(connection, own);
     this.#deliveries.monitors.lost(connection, own);
     for (const { asking, caller, ref } of own.spawns.values()) {
@@ -239,6 +247,20 @@ export class ClusterRouter implements SignalRouter, Place {
       }),
       outgoing: new OutgoingPieces(connection, clock),
     };
+  }
+
+  /** When what was sent before has arrived. */
+  #carryLater(source: Connection, copy: Signal, mirrored: Mirrored | undefined): void {
+    void this.#unnamed.wait(source, () => {
+      if (source.closeReason !== undefined) return;
+      try {
+        if (this.#carry(source, copy, mirrored, false) || copy.missingBytes > 0) return;
+        const node = mirrored === undefined ? this.node : this.mirrors.get(mirrored.name);
+        node?.processes.signal(source, copy);
+      } catch (error) {
+        source.close(closeReason(error));
+      }
+    });
   }
 
   /** @param goesOn whether what is missing of the signal comes */
@@ -274,6 +296,7 @@ export class ClusterRouter implements SignalRouter, Place {
   #goesOn(source: Connection, signal: Signal, mirrored: Mirrored | undefined): boolean {
     const { to, from } = signal;
     if (signal.kind !== SIGNAL.SEND || !(from instanceof Pid) || to === undefined) return false;
+    if (this.#unnamed.some && this.#unnamed.overtaken(source, signal)) return false;
     if (to instanceof Atom) {
       if (!isTellable(signal, ADDRESSED.NAME)) return false;
       if (mirrored !== undefined)
@@ -382,6 +405,7 @@ export class ClusterRouter implements SignalRouter, Place {
       return;
     }
     const home = homeOf(lane, source, signal.from);
+    if (signal.from === undefined) this.#unnamed.sent(source, lane, home, node);
     const target = home.connection(node);
     if (target !== undefined) {
       this.#deliveries.process(source, signal, to, own, lane, target);

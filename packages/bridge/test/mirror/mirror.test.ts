@@ -165,6 +165,33 @@ describe("a mirror", () => {
     expect([shop.mirrors.size, clock.pending]).toEqual([0, 0]);
   });
 
+  it("that takes so long that its node was read meanwhile waits, too", async () => {
+    const answer = unsettledShop();
+    const one = mirror();
+    clock.advance(2000);
+    expect(done).toEqual(["pause", "resume"]);
+    start.succeed();
+    await settled();
+    expect(done).toEqual(["pause", "resume", "pause", ASKED]);
+    answer();
+    await settled();
+    expect([done.at(-1), shop.mirrors.size, clock.pending]).toEqual(["resume", 1, 0]);
+    await one.close();
+  });
+
+  it("waits always where there is OTP 23: an earlier connection of the node went over the bridge's, too", async () => {
+    const answer = unsettledShop();
+    shop.index.becomeNarrow();
+    const one = mirror();
+    start.succeed();
+    await settled();
+    expect(done).toEqual(["pause", ASKED]);
+    answer();
+    await settled();
+    expect([done.at(-1), shop.mirrors.size, clock.pending]).toEqual(["resume", 1, 0]);
+    await one.close();
+  });
+
   it("that comes up at a second attempt waits, too", async () => {
     const answer = unsettledShop();
     const one = mirror();
