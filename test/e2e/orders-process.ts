@@ -8,3 +8,25 @@ export const ORDERS_PROCESS = `register(orders, spawn(fun() -> (fun Loop(Seen) -
   {'$gen_call', From, size} -> gen_server:reply(From, length(Seen)), Loop(Seen);
   {N, Bin} when is_binary(Bin) -> Loop([{N, byte_size(Bin)} | Seen]);
   N -> Loop([N | Seen]) end end)([]) end)), ok`;
+
+const MIB = 1024 * 1024;
+
+/** Terms of all kinds that are longer than 256 KiB, in Erlang. */
+export const LONG_TERMS: readonly string[] = [
+  `binary:copy(<<7>>, ${20 * MIB})`,
+  "lists:seq(1, 1000000)",
+  "[{N, integer_to_list(N), <<N:64>>, N / 3} || N <- lists:seq(1, 30000)]",
+  `#{text => lists:duplicate(${MIB}, $x), {a, key} => maps:from_list([{N, binary:copy(<<N>>, 100)} || N <- lists:seq(1, 10000)]), last => ok}`,
+  `{binary:copy(<<1>>, ${MIB}), [binary:copy(<<2>>, 70000) || _ <- lists:seq(1, 50)] ++ improper, <<5:3>>, 1 bsl 400000}`,
+];
+
+/** Whether a term arrives at `orders` as it is here. */
+export const same = (orders: string, term: string): string =>
+  `(fun(T) -> gen_server:call(${orders}, {look, T}, infinity) =:= erlang:phash2(T, 1 bsl 32) end)(${term})`;
+
+/** Sends a long message with many pids: what comes back through each of three of them, which are those of the caller. */
+export const through = (
+  orders: string,
+): string => `Many = lists:duplicate(20000, self()), [_] = gen_server:call(${orders},
+    {answer_through, binary:copy(<<3>>, ${2 * MIB}), lists:sublist(Many, 3), [Many, make_ref() | Many]}, infinity),
+  [receive {through, ${2 * MIB}, [[Me | _], R | _]} when Me =:= self(), node(R) =:= node() -> ok after 20000 -> nothing end || _ <- [1, 2, 3]]`;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { ORDERS_PROCESS } from "./orders-process.ts";
+import { LONG_TERMS, ORDERS_PROCESS, same, through } from "./orders-process.ts";
 import { BRIDGE, startTwoClusters, type TwoClusters, until } from "./two-clusters.ts";
 
 const MIB = 1024 * 1024;
@@ -42,21 +42,10 @@ describe("messages that go on while they come", () => {
     [27, 29],
   ] as const)("arrive as they were sent, from OTP %i to %i", async (otpA, otpB) => {
     await start(otpA, otpB, 256 * 1024);
-    const same = `(fun(T) -> gen_server:call(${ORDERS}, {look, T}, infinity) =:= erlang:phash2(T, 1 bsl 32) end)`;
-    const terms = [
-      `binary:copy(<<7>>, ${20 * MIB})`,
-      "lists:seq(1, 1000000)",
-      `[{N, integer_to_list(N), <<N:64>>, N / 3} || N <- lists:seq(1, 30000)]`,
-      `#{text => lists:duplicate(${MIB}, $x), {a, key} => maps:from_list([{N, binary:copy(<<N>>, 100)} || N <- lists:seq(1, 10000)]), last => ok}`,
-      `{binary:copy(<<1>>, ${MIB}), [binary:copy(<<2>>, 70000) || _ <- lists:seq(1, 50)] ++ improper, <<5:3>>, 1 bsl 400000}`,
-    ];
-    for (const term of terms) expect(await near(`${same}(${term})`)).toBe("true");
-    expect(carried()).toBe(terms.length);
+    for (const term of LONG_TERMS) expect(await near(same(ORDERS, term))).toBe("true");
+    expect(carried()).toBe(LONG_TERMS.length);
     // processes in them are who they were, wherever they stand
-    const through = await near(`Many = lists:duplicate(20000, self()),
-      [_] = gen_server:call(${ORDERS}, {answer_through, binary:copy(<<3>>, ${2 * MIB}), lists:sublist(Many, 3), [Many, make_ref() | Many]}, infinity),
-      [receive {through, N, [[Me | _], R | _]} when Me =:= self(), node(R) =:= node() -> N after 20000 -> nothing end || _ <- [1, 2, 3]]`);
-    expect(through).toBe(`[${2 * MIB},${2 * MIB},${2 * MIB}]`);
+    expect(await near(through(ORDERS))).toBe("[ok,ok,ok]");
     // answers are as long
     expect(
       await near(
@@ -68,17 +57,18 @@ describe("messages that go on while they come", () => {
 
   it("and those that do not arrive, too, however deep or large what is in them is", async () => {
     await start(25, 27);
-    const same = `(fun(T) -> gen_server:call(${ORDERS}, {look, T}, infinity) =:= erlang:phash2(T, 1 bsl 32) end)`;
-    expect(await near(`${same}(1 bsl 4000000)`)).toBe("true");
-    expect(await near(`${same}(lists:foldl(fun(_, L) -> [L] end, [], lists:seq(1, 50000)))`)).toBe("true");
-    expect(await near(`${same}(lists:duplicate(20000000, []))`)).toBe("true");
+    expect(await near(same(ORDERS, `1 bsl 4000000`))).toBe("true");
+    expect(await near(same(ORDERS, `lists:foldl(fun(_, L) -> [L] end, [], lists:seq(1, 50000))`))).toBe(
+      "true",
+    );
+    expect(await near(same(ORDERS, `lists:duplicate(20000000, [])`))).toBe("true");
     expect(carried()).toBe(1);
     // what the bridge does not take is refused, and nothing else is lost
     const deep = `catch gen_server:call(${ORDERS}, {look, lists:foldl(fun(_, L) -> [L] end, [], lists:seq(1, 1200000))}, infinity)`;
     expect(await near(`(fun({'EXIT', {Why, _}}) -> Why; (Other) -> Other end)(${deep})`)).toBe(
       "system_limit",
     );
-    expect(await near(`${same}(1)`)).toBe("true");
+    expect(await near(same(ORDERS, `1`))).toBe("true");
     expect(await near("nodes(hidden)")).toBe(`[${BRIDGE}]`);
   });
 

@@ -1,6 +1,6 @@
 // Long messages between two sites: they go on over the trunk while they come, and neither bridge keeps them.
 import { afterEach, describe, expect, it } from "vitest";
-import { ORDERS_PROCESS } from "../e2e/orders-process.ts";
+import { LONG_TERMS, ORDERS_PROCESS, same, through } from "../e2e/orders-process.ts";
 import type { OtpRelease } from "../support/peers.ts";
 import {
   BRIDGE,
@@ -52,20 +52,10 @@ describe("long messages between sites", () => {
     "arrive as they were sent, from OTP %i to %i",
     async (otpShop, otpBilling) => {
       await start(256 * 1024, { otpShop, otpBilling });
-      const same = `(fun(T) -> gen_server:call(${ORDERS}, {look, T}, infinity) =:= erlang:phash2(T, 1 bsl 32) end)`;
-      const terms = [
-        `binary:copy(<<7>>, ${20 * MIB})`,
-        "lists:seq(1, 1000000)",
-        `#{text => lists:duplicate(${MIB}, $x), {a, key} => maps:from_list([{N, binary:copy(<<N>>, 100)} || N <- lists:seq(1, 10000)]), last => ok}`,
-        `{binary:copy(<<1>>, ${MIB}), [binary:copy(<<2>>, 70000) || _ <- lists:seq(1, 50)] ++ improper, <<5:3>>, 1 bsl 400000}`,
-      ];
-      for (const term of terms) expect(await near(`${same}(${term})`)).toBe("true");
-      expect(streamed()).toEqual([terms.length, terms.length]);
+      for (const term of LONG_TERMS) expect(await near(same(ORDERS, term))).toBe("true");
+      expect(streamed()).toEqual([LONG_TERMS.length, LONG_TERMS.length]);
       // processes in them are who they were, wherever they stand
-      const through = await near(`Many = lists:duplicate(20000, self()),
-      [_] = gen_server:call(${ORDERS}, {answer_through, binary:copy(<<3>>, ${2 * MIB}), lists:sublist(Many, 3), [Many, make_ref() | Many]}, infinity),
-      [receive {through, N, [[Me | _], R | _]} when Me =:= self(), node(R) =:= node() -> N after 20000 -> nothing end || _ <- [1, 2, 3]]`);
-      expect(through).toBe(`[${2 * MIB},${2 * MIB},${2 * MIB}]`);
+      expect(await near(through(ORDERS))).toBe("[ok,ok,ok]");
       // answers are as long
       expect(
         await near(
@@ -121,8 +111,7 @@ describe("long messages between sites", () => {
     await start(256 * 1024);
     two.proxy.budget = () => MIB + Math.floor(Math.random() * 8 * MIB);
     two.proxy.cutAll();
-    const same = `(fun(T) -> gen_server:call(${ORDERS}, {look, T}, infinity) =:= erlang:phash2(T, 1 bsl 32) end)`;
-    for (let i = 0; i < 5; i++) expect(await near(`${same}(rand:bytes(${30 * MIB}))`)).toBe("true");
+    for (let i = 0; i < 5; i++) expect(await near(same(ORDERS, `rand:bytes(${30 * MIB})`))).toBe("true");
     expect(two.proxy.cuts).toBeGreaterThan(10);
     expect(streamed()).toEqual([5, 5]);
   });
