@@ -131,10 +131,10 @@ export class Cell {
   }
 }
 
-/** Waits for something to become true; fails when it does not within ten seconds. */
+/** Waits for something to become true; fails when it does not within thirty seconds. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await condition()); ) {
-    if (Date.now() > end) throw new Error(`It did not come to that within 10 seconds: ${condition}`);
+  for (const end = Date.now() + 30_000; !(await condition()); ) {
+    if (Date.now() > end) throw new Error(`It did not come to that within 30 seconds: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

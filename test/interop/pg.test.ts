@@ -22,7 +22,7 @@ import { OwnedProcess } from "../support/owned-process.ts";
 import { eachOtp, type OtpRelease } from "../support/peers.ts";
 
 const COOKIE = "groups";
-const SOON = { timeout: 15_000, interval: 20 };
+const SOON = { timeout: 30_000, interval: 20 };
 
 let epmd: Epmd;
 let count = 0;

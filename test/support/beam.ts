@@ -19,7 +19,7 @@ export interface BeamOptions {
   /** More arguments for `erl`, such as ["-kernel", "net_ticktime", "4"]. */
   readonly args?: readonly string[] | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Milliseconds that the start may take; default 20 000. */
+  /** Milliseconds that the start may take; default 45 000. */
   readonly startTimeoutMs?: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface Beam {
    * Calls wait for each other. The mailbox belongs to the expressions.
    * @param expression "A = 1, B = A + 1"; the final dot may be left out
    * @returns the last value printed with ~0tp: one line
-   * @throws EvaluationError with the reason; also when `timeoutMs` (default 10 000) is over, and then the process is
+   * @throws EvaluationError with the reason; also when `timeoutMs` (default 30 000) is over, and then the process is
    *   replaced by a new one which has the bindings of before
    */
   eval(expression: string, options?: { readonly timeoutMs?: number | undefined }): Promise<string>;
@@ -109,7 +109,7 @@ function environment(options: BeamOptions): Record<string, string> {
 }
 
 async function started(options: BeamOptions, child: OwnedProcess, channel: ProbeChannel): Promise<void> {
-  const timeoutMs = options.startTimeoutMs ?? 20_000;
+  const timeoutMs = options.startTimeoutMs ?? 45_000;
   const outcome = await within(
     timeoutMs,
     channel.connected.then(() => "up" as const),
@@ -162,7 +162,7 @@ class RunningBeam implements Beam {
 
   eval(
     expression: string,
-    { timeoutMs = 10_000 }: { readonly timeoutMs?: number | undefined } = {},
+    { timeoutMs = 30_000 }: { readonly timeoutMs?: number | undefined } = {},
   ): Promise<string> {
     const result = this.#lastEval.then(() => this.#evaluate(expression, timeoutMs));
     this.#lastEval = result.catch(() => {});

@@ -153,7 +153,7 @@ class RunningConsul implements Consul {
   }
 
   async #ready(child: OwnedProcess): Promise<boolean> {
-    for (const end = Date.now() + 20_000; child.running && Date.now() < end; await sleep(20)) {
+    for (const end = Date.now() + 30_000; child.running && Date.now() < end; await sleep(20)) {
       // a leader may not yet know the token
       const known = await this.request("GET", "/catalog/nodes").catch(() => undefined);
       if (Array.isArray(known) && known.length > 0) return true;

@@ -97,7 +97,7 @@ class RunningKnot implements Knot {
     const child = await OwnedProcess.start(`knotd on port ${this.port}`, knotd, ["-c", conf], {});
     this.#child = child;
     child.exited.finally(() => rmSync(this.#folder, { recursive: true, force: true }));
-    for (const end = Date.now() + 10_000; child.running && Date.now() < end; await sleep(10)) {
+    for (const end = Date.now() + 30_000; child.running && Date.now() < end; await sleep(10)) {
       if (await this.#serves()) return;
     }
     await child.kill();

@@ -149,7 +149,7 @@ export function requireNats(): string {
 
 /** It says INFO to whoever connects, before anybody else on the port would know what that is. */
 async function answers(child: OwnedProcess, port: number): Promise<boolean> {
-  for (const end = Date.now() + 10_000; child.running && Date.now() < end; await sleep(10)) {
+  for (const end = Date.now() + 30_000; child.running && Date.now() < end; await sleep(10)) {
     if (await saysInfo(port)) return child.running;
   }
   return false;

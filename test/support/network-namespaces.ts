@@ -235,7 +235,7 @@ class NamespaceHost implements NetworkHost {
   async #linked(): Promise<void> {
     const up = async (): Promise<boolean> =>
       (await output(["ip", "-n", this.namespace, "-o", "link", "show", "eth0"])).includes("state UP");
-    for (const end = Date.now() + 10_000; !(await up()); await sleep(10)) {
+    for (const end = Date.now() + 30_000; !(await up()); await sleep(10)) {
       if (Date.now() > end) throw new Error(`eth0 of ${this.namespace} did not come up.`);
     }
   }

@@ -11,7 +11,7 @@ export interface Exit {
 }
 
 const KEPT_OUTPUT = 1 << 20;
-const GRACE_MS = 5_000;
+const GRACE_MS = 20_000;
 
 /** A child process that is known by its pid and ends at the latest with the test file that started it. */
 export class OwnedProcess {

@@ -149,7 +149,7 @@ class RunningPostgres implements Postgres {
   }
 
   async #ready(child: OwnedProcess): Promise<boolean> {
-    for (const end = Date.now() + 20_000; child.running && Date.now() < end; await sleep(20)) {
+    for (const end = Date.now() + 30_000; child.running && Date.now() < end; await sleep(20)) {
       const rows = await this.query("SELECT 1 AS one").catch(() => []);
       if (rows.length === 1) return true;
     }

@@ -29,7 +29,7 @@ export function marked(): string[] {
 // Whoever imports the harness gets this: at the end of the file all its processes end, and nothing may be left.
 afterAll(async () => {
   await Promise.all([...owned].map((process) => process.stop()));
-  for (const end = Date.now() + 5_000; marked().length > 0 && Date.now() < end; ) await sleep(50);
+  for (const end = Date.now() + 20_000; marked().length > 0 && Date.now() < end; ) await sleep(50);
   const left = marked();
   if (left.length === 0) return;
   for (const line of left) process.kill(Number.parseInt(line, 10), "SIGKILL");

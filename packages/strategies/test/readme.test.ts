@@ -12,7 +12,7 @@ it("the example in the README runs and prints what it says", async () => {
   writeFileSync(file, `${example!}export {};\n`);
   try {
     await import(/* @vite-ignore */ file.href);
-    await vi.waitFor(() => expect(printed.mock.calls.at(-1)).toEqual(["connected"]));
+    await expect.poll(() => printed.mock.calls.at(-1)).toEqual(["connected"]);
   } finally {
     rmSync(file);
   }

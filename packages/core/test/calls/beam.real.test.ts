@@ -481,8 +481,8 @@ eachOtp("a BEAM and we", ({ otp }) => {
 });
 
 async function until(done: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await done()); ) {
-    if (Date.now() > end) throw new Error("it did not come to that within 10 seconds");
+  for (const end = Date.now() + 30_000; !(await done()); ) {
+    if (Date.now() > end) throw new Error("it did not come to that within 30 seconds");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

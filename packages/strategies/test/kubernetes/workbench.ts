@@ -131,7 +131,7 @@ export async function passing(clock: FakeClock, ms: number, condition: () => boo
 }
 
 async function eventually(condition: () => boolean, step: () => void): Promise<void> {
-  for (const end = Date.now() + 10_000; !condition(); ) {
+  for (const end = Date.now() + 30_000; !condition(); ) {
     if (Date.now() > end) throw new Error(`This did not come true: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
     step();
