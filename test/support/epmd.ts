@@ -1,8 +1,12 @@
 import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OwnedProcess } from "./owned-process.ts";
 import { type OtpRelease, requireOtp } from "./peers.ts";
+
+/** State of a listening socket in /proc/PID/net/tcp. */
+const LISTEN = "0A";
 
 /** A real epmd on loopback. */
 export interface Epmd {
@@ -68,11 +72,9 @@ export async function freePort(): Promise<number> {
 
 // NAMES_REQ is answered with epmd's own port; a program that is not this epmd would say something else
 async function answers(child: OwnedProcess, port: number): Promise<boolean> {
-  for (const end = Date.now() + 10_000; child.running && Date.now() < end; await sleep(10)) {
-    if ((await namesPort(port)) !== port) continue;
-    // a second epmd on a taken port gives up at once, and the first one would have answered us
-    await sleep(20);
-    return child.running;
+  for (const end = Date.now() + 30_000; child.running && Date.now() < end; await sleep(10)) {
+    // on a taken port the first epmd has answered us, and the second one is about to give up
+    if ((await namesPort(port)) === port && isListener(child.pid, port)) return true;
   }
   await child.kill();
   return false;
@@ -89,4 +91,21 @@ function namesPort(port: number): Promise<number | undefined> {
     socket.on("error", () => {});
     socket.once("close", () => resolve(undefined));
   });
+}
+
+/** Whether this process has the socket that listens on the port, by Linux's /proc; elsewhere we cannot know. */
+function isListener(pid: number, port: number): boolean {
+  if (!existsSync("/proc/self/fd")) return true;
+  try {
+    const sockets = readFileSync(`/proc/${pid}/net/tcp`, "utf8")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, local = "", , state]) => state === LISTEN && Number.parseInt(local.slice(-4), 16) === port)
+      .map((fields) => `socket:[${fields[9]}]`);
+    const folder = `/proc/${pid}/fd`;
+    return readdirSync(folder).some((name) => sockets.includes(readlinkSync(`${folder}/${name}`)));
+  } catch {
+    // it has ended, or closed one of its files meanwhile: the caller looks again
+    return false;
+  }
 }
