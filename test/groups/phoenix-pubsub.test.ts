@@ -57,6 +57,10 @@ describe("applications with a Phoenix.PubSub of the same name in two clusters", 
     for (const [one, other] of [shop, billing])
       expect(await one.eval(`net_adm:ping('${other.node}')`)).toBe("pong");
     bridge = await clusters.bridge(["shop", "billing"], { groups: BOTH });
+    // the bridge knows the pools of all nodes
+    await expect
+      .poll(() => bridge.status().groups, SOON)
+      .toMatchObject([{ members: 2 * billingPool }, { members: 2 * shopPool }]);
     // two of its own cluster, and the bridge
     for (const beam of nodes) await expect.poll(() => members(beam, "Adapter"), SOON).toBe(3);
   }
