@@ -65,7 +65,13 @@ routes:
     expect((await listNames({ port: epmds[0]!.port })).nodes.map(({ name }) => name)).toContain("bridge");
     // a call that is under way when the end comes still gets its answer
     await shop.eval(
-      "Self = self(), spawn(fun() -> Self ! {late, gen_server:call({billing_orders, 'bridge@127.0.0.1'}, {later, 500, answer})} end), timer:sleep(100)",
+      "Self = self(), spawn(fun() -> Self ! {late, gen_server:call({billing_orders, 'bridge@127.0.0.1'}, {later, 2000, answer})} end), ok",
+    );
+    const watchers =
+      "[P || {monitored_by, Ps} <- [process_info(whereis(orders), monitored_by)], P <- Ps, node(P) =/= node()]";
+    await until(
+      async () => (await billing.eval(`length(${watchers})`)) === "1",
+      "the call has come to the other side",
     );
     bridge.signal("SIGTERM");
     await until(
@@ -77,7 +83,7 @@ routes:
     for (const line of bridge.output.trim().split("\n"))
       expect(JSON.parse(line)).toMatchObject({ level: expect.any(String), msg: expect.any(String) });
     expect(bridge.output).not.toContain("biscuit");
-    expect(await shop.eval("nodes(hidden)")).toBe("[]");
+    await until(async () => (await shop.eval("nodes(hidden)")) === "[]", "the connection is gone");
   });
 
   it("ends with 3 and every problem of the file when the configuration is wrong", async () => {

@@ -60,8 +60,8 @@ describe.each([27, 29] as const)("a cluster of OTP %i with wide pids and one of 
 
   it("a call that times out leaves nothing behind, and the server lives on", async () => {
     for (const near of [wide, narrow]) {
-      expect(await near(`catch gen_server:call(${ORDERS}, {later, 50, late}, 20)`)).toContain("{timeout,");
-      expect(await near(`gen_server:call(${ORDERS}, {later, 100, 3})`)).toBe("3");
+      expect(await near(`catch gen_server:call(${ORDERS}, {later, 300, late}, 20)`)).toContain("{timeout,");
+      expect(await near(`gen_server:call(${ORDERS}, {later, 500, 3})`)).toBe("3");
     }
     // as between nodes of OTP 24 and later, although OTP 23 has sent it to the caller and not to its alias
     expect(await wide("receive Any -> Any after 0 -> nothing end")).toBe("nothing");
@@ -230,12 +230,12 @@ describe("a cluster of OTP 27 and one of OTP 23 that may be shown three wide pid
         after 5000 -> nothing end after 5000 -> nothing end`),
     ).toBe("{done,done}");
     await wide(
-      `{_, MC} = spawn_monitor(fun() -> exit({answer, gen_server:call(${ORDERS}, {later, 500, 42})}) end)`,
+      `{_, MC} = spawn_monitor(fun() -> exit({answer, gen_server:call(${ORDERS}, {later, 3000, 42})}) end)`,
     );
     await until(() => clusters.bridge.status().relations === 1, "the call is under way");
     await others();
     expect(
-      await wide("receive {'DOWN', MC, process, _, {answer, Answer}} -> Answer after 5000 -> nothing end"),
+      await wide("receive {'DOWN', MC, process, _, {answer, Answer}} -> Answer after 8000 -> nothing end"),
     ).toBe("42");
   });
 

@@ -99,6 +99,11 @@ describe.each([
         await clusters[here].eval(`To = gen_server:call(${ORDERS}, {whereis, traced}),
           Token = isthmus_probe:traced(17, To), {element(2, Token), element(4, Token) =:= To}`),
       ).toBe("{17,true}");
+      // said after the answer was given
+      await until(
+        async () => (await clusters[there].eval("gen_server:call(orders, infos)")) !== "[]",
+        "the process has said what it saw",
+      );
       expect(await clusters[there].eval("gen_server:call(orders, infos)")).toBe("[{seen,true}]");
     }
   });
@@ -128,6 +133,10 @@ describe("what a release cannot decode", () => {
     // ends of links and monitors, and so the ends of calls, do come
     await clusters.b.eval(`process_flag(trap_exit, true), W = gen_server:call(${ORDERS}, spawn_worker),
       M = monitor(process, W), link(W), gen_server:cast(${ORDERS}, {note, W})`);
+    await until(
+      async () => (await near("length(gen_server:call(orders, notes))")) === "1",
+      "the note has come",
+    );
     await near(`[N] = gen_server:call(orders, notes), N ! {stop, ${RECORD}}`);
     expect(
       await clusters.b.eval(`receive {'DOWN', M, process, W, Why} -> receive {'EXIT', W, Why2} -> {Why, Why2}
