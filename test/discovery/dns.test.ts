@@ -61,16 +61,18 @@ function watch(ours: HiddenNode, knot: Knot) {
   });
   topology.on((event) => events.push(event));
   let seen = 0;
+  /** Waits for the next event that fits; what came before it is then past. */
+  const next = async (matches: (event: TopologyEvent) => boolean): Promise<void> => {
+    await expect.poll(() => events.slice(seen).some(matches)).toBe(true);
+    seen += events.slice(seen).findIndex(matches) + 1;
+  };
   return {
     topology,
-    /** Waits for the next event of that type, for that node if it has one; what came before it is then past. */
-    async event(type: TopologyEvent["type"], node?: string): Promise<TopologyEvent> {
-      const matches = (event: TopologyEvent): boolean =>
-        event.type === type && (node === undefined || ("node" in event && event.node === node));
-      await expect.poll(() => events.slice(seen).some(matches), { timeout: 20_000 }).toBe(true);
-      seen += events.slice(seen).findIndex(matches) + 1;
-      return events[seen - 1]!;
-    },
+    event: (type: TopologyEvent["type"], node: string) =>
+      next((event) => event.type === type && "node" in event && event.node === node),
+    /** Discovery fails for this reason: on a busy machine a query may time out before it is answered, too. */
+    failed: (reason: string) =>
+      next((event) => event.type === "discovery_failed" && event.error.context["reason"] === reason),
   };
 }
 
@@ -87,7 +89,7 @@ eachOtp(
         resolver,
       });
       const knot = await startKnot();
-      const { topology, event } = watch(ours, knot);
+      const { topology, event, failed } = watch(ours, knot);
       const connected = () =>
         ours
           .nodes()
@@ -96,12 +98,12 @@ eachOtp(
       const beams: Beam[] = [];
       try {
         // nothing is known yet: the name does not exist
-        expect(await event("discovery_failed")).toMatchObject({ error: { context: { reason: "nxdomain" } } });
+        await failed("nxdomain");
 
         beams.push(await app("127.0.0.2", otp));
         await knot.change({ set: ["app 1 A 127.0.0.2"] });
         await event("connected", first);
-        expect(await beams[0]!.eval("nodes(hidden)")).toBe("['js@127.0.0.1']");
+        await expect.poll(() => beams[0]!.eval("nodes(hidden)")).toBe("['js@127.0.0.1']");
 
         // a record before its node: dialled until it is there
         await knot.change({ set: ["app 1 A 127.0.0.3"] });
@@ -112,7 +114,7 @@ eachOtp(
 
         // the server is silent, then gone, then knows nothing of the name: nobody is lost
         await knot.pause();
-        expect(await event("discovery_failed")).toMatchObject({ error: { context: { reason: "timeout" } } });
+        await failed("timeout");
         knot.resume();
         await knot.stop();
         await expect.poll(() => topology.status().discoveryError).toBe("DISCOVERY_FAILED");
@@ -121,7 +123,7 @@ eachOtp(
           .poll(() => topology.status().discoveryError === "DISCOVERY_FAILED" && connected().length)
           .toBe(2);
         await knot.change({ set: ["app 1 A 127.0.0.2", "app 1 A 127.0.0.3"] });
-        await expect.poll(() => topology.status().discoveryError, { timeout: 20_000 }).toBeUndefined();
+        await expect.poll(() => topology.status().discoveryError).toBeUndefined();
         expect(connected()).toEqual([first, second]);
 
         // a node dies and comes back
@@ -138,7 +140,7 @@ eachOtp(
 
         // the last record goes too: that is rather a mistake than an empty cluster
         await knot.change({ unset: ["app A"] });
-        expect(await event("discovery_failed")).toMatchObject({ error: { context: { reason: "nxdomain" } } });
+        await failed("nxdomain");
         expect(connected()).toEqual([first]);
         expect(await beams[0]!.eval("nodes(hidden)")).toBe("['js@127.0.0.1']");
       } finally {

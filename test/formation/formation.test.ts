@@ -148,11 +148,11 @@ describeNetwork("isthmus form beside real BEAM nodes", () => {
     const once = await a.startForm(topologies, "--once");
     expect(await once.exited).toMatchObject({ code: 0 });
     expect(once.output).toMatch(new RegExp(`connected +${b.node}`));
-    expect(isMesh([a, b], [c])).toBe(true);
+    await until(() => isMesh([a, b], [c]), "both nodes know of the connection");
 
     await c.killBeam();
     named([a, b, c]);
-    const late = await a.startForm(topologies, "--once", "--timeout", "4");
+    const late = await a.startForm(topologies, "--once", "--timeout", "8");
     expect(await late.exited).toMatchObject({ code: 1 });
     expect(late.output).toMatch(new RegExp(`not connected +${c.node} \\(PEER_UNREACHABLE\\)`));
     await c.startBeam();
