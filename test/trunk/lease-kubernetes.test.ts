@@ -282,8 +282,8 @@ describe.skipIf(kubernetesMissing)(
         }
         await sleep(1_000);
       }
+      await expect.poll(() => spans().length, { timeout: 60_000 }).toBeGreaterThan(4);
       const found = spans().sort((a, b) => a.from - b.from);
-      expect(found.length).toBeGreaterThan(4);
       for (const [i, { from }] of found.entries()) {
         if (i > 0) expect(from).toBeGreaterThan(found[i - 1]!.until);
       }

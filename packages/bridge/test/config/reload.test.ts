@@ -195,7 +195,7 @@ describe("a running bridge", () => {
     writeFileSync(file, BASE);
     await look();
     await expect.poll(() => again.status().routes.length).toBe(0);
-    expect(due).toEqual([]);
+    await expect.poll(() => due).toEqual([]);
     expect(first.status().bridge).toBeUndefined();
   });
 
