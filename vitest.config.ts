@@ -20,7 +20,7 @@ export default defineConfig({
           exclude: ["**/*.real.test.ts"],
           expect: expectations,
           // they are fast; a machine may be busy
-          testTimeout: 60_000,
+          testTimeout: 120_000,
         },
       },
       {
@@ -30,8 +30,8 @@ export default defineConfig({
           include: ["packages/*/test/**/*.real.test.ts", "test/**/*.test.ts"],
           globalSetup: ["./test/support/global-setup.ts"],
           expect: expectations,
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
           // real peers are processes: two test files at once suit two cores
           maxWorkers: 2,
           // after the unit tests: vitest runs projects with different numbers of workers one after the other

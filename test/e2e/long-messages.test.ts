@@ -22,7 +22,7 @@ describe("messages that are longer than the bridge takes", () => {
       {'$gen_call', {Pid, _}, {die, Size}} -> exit(Pid, kill), exit(binary:copy(<<1>>, Size));
       stop -> exit(binary:copy(<<1>>, 5 * 1024 * 1024));
       _ -> Loop(N + 1) end end)(0) end)), ok`);
-  }, 60_000);
+  });
   afterAll(() => clusters.stop());
 
   const connected = async (): Promise<string> => clusters.a.eval("nodes(hidden)");

@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 
 describeRabbit("isthmus form beside RabbitMQ", () => {
-  it("makes the distribution connection of two nodes", { timeout: 120_000 }, async () => {
+  it("makes the distribution connection of two nodes", async () => {
     const rabbits = await Promise.all(
       NODES.map((name) => startRabbit({ name, cookie: COOKIE, epmdPort: epmd.port })),
     );

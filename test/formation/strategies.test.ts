@@ -261,7 +261,7 @@ async function endForm({ form }: Peer): Promise<void> {
 }
 
 describeNetwork("a cluster of three BEAM nodes, formed by", () => {
-  it.each(ROWS.map((row) => [row.title, row] as const))("%s", { timeout: 90_000 }, async (title, row) => {
+  it.each(ROWS.map((row) => [row.title, row] as const))("%s", async (title, row) => {
     const trio = await threeNodes(row.named);
     const source = await row.open(services!, subfolder(title));
     try {

@@ -288,6 +288,6 @@ describe.skipIf(kubernetesMissing)(
         if (i > 0) expect(from).toBeGreaterThan(found[i - 1]!.until);
       }
       process.stdout.write(`three contenders: held ${found.length} times, by ${all.length} processes\n`);
-    }, 180_000);
+    }, 300_000);
   },
 );

@@ -27,7 +27,7 @@ async function feed(
 
 describe("a trunk over WebSocket", () => {
   it("whose connection is cut thousands of times under load loses, repeats and reorders nothing", {
-    timeout: 180_000,
+    timeout: 300_000,
   }, async () => {
     const CUTS = 2500;
     const limits = { graceMs: 120_000, highWaterBytes: 256 * 1024 };

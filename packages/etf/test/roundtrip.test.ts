@@ -86,7 +86,7 @@ describe("nesting", () => {
     ["keys of maps", 100_000, (term) => new TermMap([[term, 1]])],
   ])(
     "%s, %i deep, are encoded, decoded, skipped, compared and printed",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     (_, depth, wrapper) => {
       const bytes = encode(wrap(depth, wrapper));
       const limits = { maxDepth: depth };

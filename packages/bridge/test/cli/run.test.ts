@@ -46,7 +46,7 @@ const entries = (stdout: string) =>
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-describe("isthmus run", { timeout: 30_000 }, () => {
+describe("isthmus run", () => {
   it("runs until SIGTERM, and takes its leave", async () => {
     const { child, printed, ended, ports } = await run();
     await printed("isthmus is up");

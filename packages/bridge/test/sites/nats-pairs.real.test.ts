@@ -18,7 +18,7 @@ const rights = (site: string, ...not: string[]): Rights => ({
 });
 
 it("NATS permissions are given and taken for each pair of clusters: one fails, the other does not", {
-  timeout: 90_000,
+  timeout: 240_000,
 }, async () => {
   const both = { north: rights("north"), south: rights("south") };
   const withoutStock = { ...both, north: rights("north", "isthmus.trunk.north.south.data.shop.stock") };

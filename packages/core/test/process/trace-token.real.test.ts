@@ -53,7 +53,7 @@ eachOtp("seq_trace through us", ({ otp }) => {
     process.traceToken = tuple(1, 99, 5, process.pid, 4);
     process.exit(atom("bye"));
     await expect
-      .poll(() => pair.beam.eval("persistent_term:get(seen, none)"), { timeout: 5000 })
+      .poll(() => pair.beam.eval("persistent_term:get(seen, none)"))
       .toMatch(/^\{1,99,6,<\d+\.\d+\.\d+>,5\}$/);
   });
 });

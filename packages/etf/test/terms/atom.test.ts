@@ -44,7 +44,7 @@ describe("an atom", () => {
     expect(codeOf(() => new Constructor("x"))).toBe("ETF_UNREPRESENTABLE");
   });
 
-  it("that only a peer named is forgotten", { timeout: 60_000 }, async () => {
+  it("that only a peer named is forgotten", async () => {
     const { gc } = globalThis as { gc?: () => void };
     const collect = gc ?? (await exposeGc());
     const before = internedAtomCount();

@@ -145,7 +145,7 @@ describe("a command", () => {
     ["is killed", node("process.kill(process.pid, 'SIGKILL')"), /ended with SIGKILL/],
     ["prints no names", ["echo", "usage: echo"], /not a node name/],
   ])("that %s has failed", async (_, command, message) => {
-    await expect.poll(run({ command }).failure, { timeout: 5000 }).toMatchObject(failure(message));
+    await expect.poll(run({ command }).failure).toMatchObject(failure(message));
   });
 
   it("that prints too much is killed", async () => {
