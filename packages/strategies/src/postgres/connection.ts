@@ -96,8 +96,14 @@ export function postgresConnections(
     }
     return {
       async send(payload) {
-        if (payload === undefined) await client.query("SELECT 1");
-        else await client.query("SELECT pg_notify($1, $2)", [channel, payload]);
+        try {
+          if (payload === undefined) await client.query("SELECT 1");
+          else await client.query("SELECT pg_notify($1, $2)", [channel, payload]);
+        } catch (error) {
+          // why the server ends the connection is told to the query that waits, if there is one, and to nobody else
+          if ((error as { readonly severity?: unknown }).severity === "FATAL") end(error);
+          throw error;
+        }
       },
       async close() {
         state = "ended";

@@ -1,7 +1,8 @@
+import { EventEmitter } from "node:events";
 import { postgres } from "@isthmus/strategies/postgres";
 import { systemClock } from "@isthmus/wire";
 import { describe, expect, it } from "vitest";
-import { postgresConnections, quoteIdentifier } from "../../src/postgres/connection.ts";
+import { type Pg, postgresConnections, quoteIdentifier } from "../../src/postgres/connection.ts";
 import { heartbeat, PAYLOAD_FORMATS, parsePayload } from "../../src/postgres/payload.ts";
 
 const signal = new AbortController().signal;
@@ -14,6 +15,31 @@ it("says which package is missing", async () => {
     message: expect.stringContaining("npm install pg"),
     context: { package: "pg" },
   });
+});
+
+it("tells why the server ends it, also when that is the answer to a query; an error of a query is no end", async () => {
+  const emitter = new EventEmitter();
+  let answer: Error | undefined;
+  class Client {
+    connect = async () => undefined;
+    end = async () => undefined;
+    on = (event: string, listener: (error: Error) => void) => emitter.on(event, listener);
+    query = async () => {
+      if (answer !== undefined) throw answer;
+    };
+  }
+  const lost: unknown[] = [];
+  const open = postgresConnections({}, "cluster", async () => ({ Client }) as unknown as Pg);
+  const connection = await open({ ...events, lost: (error) => lost.push(error) }, systemClock, signal);
+  answer = Object.assign(new Error("payload string too long"), { severity: "ERROR", code: "22023" });
+  await expect(connection.send("x")).rejects.toBe(answer);
+  expect(lost).toEqual([]);
+  answer = Object.assign(new Error("terminating connection"), { severity: "FATAL", code: "57P01" });
+  await expect(connection.send("x")).rejects.toBe(answer);
+  // what the package says afterwards
+  emitter.emit("error", new Error("Connection terminated unexpectedly"));
+  emitter.emit("end");
+  expect(lost).toEqual([answer]);
 });
 
 it.each([

@@ -30,7 +30,7 @@ const parts = () => ({
 /** Starts a strategy as the node `self`. */
 function start(self: string, options: Partial<PostgresOptions> = {}) {
   const reports: Discovery[] = [];
-  const strategy = postgres({ url: server.url, heartbeatInterval: 200, ...options });
+  const strategy = postgres({ url: server.url, heartbeatInterval: 400, ...options });
   ends.push(() => strategy.stop());
   const logger = recordingLogger();
   strategy.start({
@@ -99,7 +99,8 @@ it.each([
     const { strategy } = start("a'b@127.0.0.1", { payload });
     await expect.poll(() => heard.length, patiently).toBeGreaterThan(2);
     await strategy.stop();
-    expect(heard.filter((text) => text !== sign)).toEqual(last);
+    // the others hear it on connections of their own
+    await expect.poll(() => heard.filter((text) => text !== sign), patiently).toEqual(last);
     expect(heard.slice(heard.length - last.length)).toEqual(last);
     await expect.poll(backends, patiently).toBe(0);
   },
@@ -153,8 +154,8 @@ it("a connection that the server ends is made again; the list stays", async () =
 
 it("while the server is down nobody is taken for gone; when it is back, all goes on", async () => {
   // each of them may be back so much earlier than the other
-  const a = start("a@127.0.0.1", { missedHeartbeats: 8 });
-  const b = start("b@127.0.0.1", { missedHeartbeats: 8 });
+  const a = start("a@127.0.0.1", { heartbeatInterval: 200, missedHeartbeats: 8 });
+  const b = start("b@127.0.0.1", { heartbeatInterval: 200, missedHeartbeats: 8 });
   await expect.poll(a.nodes, patiently).toEqual(["b@127.0.0.1"]);
   await server.stop();
   // so many attempts mean that more time has passed than a node may be silent
