@@ -69,6 +69,7 @@ export class Cell {
       name: this.us,
       cookie: "biscuit",
       tickTimeSeconds: 4,
+      setupTimeoutMs: 60_000,
       processes: { io: { write: (text: string) => void this.printed.push(text) } },
       ...(flags === undefined ? {} : { flags }),
       ...(certificates === undefined ? {} : { tls: certificates.tls }),

@@ -36,7 +36,11 @@ export function makeCertificates(): Certificates {
   return {
     folder,
     tls: { dial: side, accept: side },
-    erl: ["-proto_dist", "inet_tls", "-ssl_dist_optfile", join(folder, "dist.conf")],
+    erl: [
+      ...["-proto_dist", "inet_tls", "-ssl_dist_optfile", join(folder, "dist.conf")],
+      // it loads much code for its first connection
+      ...["-kernel", "net_setuptime", "60"],
+    ],
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

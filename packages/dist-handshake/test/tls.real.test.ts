@@ -5,6 +5,8 @@ import { type Certificate, Certificates } from "./support/certificates.ts";
 import { hidden, OurNode } from "./support/our-node.ts";
 
 const COOKIE = "monster";
+/** A BEAM loads much code for its first connection over TLS: on a busy machine that takes longer than a handshake may. */
+const PATIENT = { timeoutMs: 60_000 };
 const code = (expected: string) => expect.objectContaining({ code: expected });
 
 describe.each(installedOtps())("TLS distribution of OTP $release", (otp) => {
@@ -36,7 +38,7 @@ describe.each(installedOtps())("TLS distribution of OTP $release", (otp) => {
       epmd,
       name: "m@localhost",
       cookie: COOKIE,
-      args: ["-proto_dist", "inet_tls", "-ssl_dist_optfile", optfile],
+      args: ["-proto_dist", "inet_tls", "-ssl_dist_optfile", optfile, "-kernel", "net_setuptime", "60"],
     });
     port = await epmd.lookup("m");
   });
@@ -53,9 +55,10 @@ describe.each(installedOtps())("TLS distribution of OTP $release", (otp) => {
   const dial = async (tls: TlsSide, peer = "m@localhost") => {
     const socket = await tcp(port);
     open.push({ stop: () => void socket.destroy() });
-    const secure = await connectTls(socket, tls, peer);
+    const secure = await connectTls(socket, tls, peer, PATIENT);
     open.push({ stop: () => void secure.destroy() });
-    const run = await runInitiator(secure, { local: hidden("us@localhost", [COOKIE]), peer, lengthBytes: 4 });
+    const local = hidden("us@localhost", [COOKIE]);
+    const run = await runInitiator(secure, { local, peer, lengthBytes: 4, ...PATIENT });
     // it counts us as connected a little after its last message
     await beam.until("nodes(hidden).", "[us@localhost]");
     return { ...run, secure };
@@ -64,7 +67,7 @@ describe.each(installedOtps())("TLS distribution of OTP $release", (otp) => {
     const node = await OurNode.start(
       epmd,
       hidden("us@localhost", [COOKIE]),
-      tls === undefined ? {} : { tls },
+      tls === undefined ? PATIENT : { tls, ...PATIENT },
     );
     open.push(node);
     return node;

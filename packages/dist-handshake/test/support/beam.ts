@@ -66,7 +66,7 @@ export class Epmd {
       const socket = await tcp(port).catch(() => undefined);
       socket?.destroy();
       if (socket !== undefined) return new Epmd(port, child);
-      if (attempt > 100 || child.exitCode !== null)
+      if (attempt > 600 || child.exitCode !== null)
         throw new Error("These tests need epmd, which did not start.");
       await delay(50);
     }
@@ -212,7 +212,7 @@ export class Beam {
     for (let attempt = 0; ; attempt++) {
       const found = await this.eval(expressions);
       if (found === value) return;
-      if (attempt === 200) throw new Error(`${expressions} still gives ${found}, not ${value}.`);
+      if (attempt === 1200) throw new Error(`${expressions} still gives ${found}, not ${value}.`);
       await delay(25);
     }
   }

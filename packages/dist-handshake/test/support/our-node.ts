@@ -39,6 +39,7 @@ export class OurNode {
   /** @param as the name known to epmd, if it is another one */
   static async start(epmd: Epmd, local: LocalSide, change: Change = {}, as = local.name): Promise<OurNode> {
     const { tls, highVersion, ...options } = change;
+    const { timeoutMs } = options;
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const node = new OurNode(server, await epmd.register(as.split("@")[0]!, portOf(server), highVersion));
@@ -46,7 +47,10 @@ export class OurNode {
       node.#streams.add(socket);
       socket.on("error", () => undefined);
       try {
-        const stream = tls === undefined ? socket : await acceptTls(socket, tls);
+        const stream =
+          tls === undefined
+            ? socket
+            : await acceptTls(socket, tls, timeoutMs === undefined ? {} : { timeoutMs });
         node.#streams.add(stream);
         const lengthBytes = tls === undefined ? 2 : 4;
         const done = await runAcceptor(stream, { local, decide: () => "ok", lengthBytes, ...options });
