@@ -38,7 +38,7 @@ export async function eventually<T>(
   check: () => Promise<T | undefined> | T | undefined,
   why: () => string,
 ): Promise<T> {
-  for (let attempt = 0; attempt < 400; attempt++) {
+  for (let attempt = 0; attempt < 1200; attempt++) {
     const got = await check();
     if (got !== undefined) return got;
     await delay(50);

@@ -227,7 +227,7 @@ describe("digitalocean", () => {
     ],
     ["nothing", () => undefined, { code: "HTTP_FAILED" }],
   ])("%s is a failure", async (_, respond, error) => {
-    expect((await running(respond, { timeout: 200 })).first).toMatchObject({ ok: false, error });
+    expect((await running(respond, { timeout: 1000 })).first).toMatchObject({ ok: false, error });
   });
 
   it("an account without droplets is an empty list", async () => {

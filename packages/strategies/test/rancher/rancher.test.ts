@@ -135,7 +135,7 @@ describe("rancher", () => {
     ],
     ["nothing", () => undefined, { code: "HTTP_FAILED" }],
   ])("%s is a failure, or an empty list as with libcluster", async (_, respond, error) => {
-    expect((await running(respond, { timeout: 200 })).first).toMatchObject({ ok: false, error });
-    expect((await running(respond, { timeout: 200 }, true)).first).toEqual({ ok: true, nodes: [] });
+    expect((await running(respond, { timeout: 1000 })).first).toMatchObject({ ok: false, error });
+    expect((await running(respond, { timeout: 1000 }, true)).first).toEqual({ ok: true, nodes: [] });
   });
 });
