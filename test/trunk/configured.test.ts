@@ -37,7 +37,7 @@ shutdown: { drain_seconds: 0 }
 
 /** What the callers of two clusters get of `orders` of the other. */
 async function ask(...callers: readonly RealCluster[]): Promise<string[]> {
-  const call = `catch element(2, gen_server:call({orders, ${BRIDGE}}, whoami, 2000))`;
+  const call = `catch element(2, gen_server:call({orders, ${BRIDGE}}, whoami, 10000))`;
   return Promise.all(callers.map(({ beam }) => beam.eval(call)));
 }
 

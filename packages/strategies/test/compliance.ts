@@ -122,7 +122,7 @@ export const COMPLIANCE_CHECKS: Readonly<Record<string, ComplianceCheck>> = {
     await running(options, ({ answered }) => answered());
     // what the other side of a connection holds goes a little later
     const more = (): string[] => excess(resources(), before);
-    for (const end = Date.now() + 5000; more().length > 0 && Date.now() < end; ) await turns();
+    for (const end = Date.now() + 20_000; more().length > 0 && Date.now() < end; ) await turns();
     expect(more(), "left behind").toEqual([]);
   },
 
@@ -176,7 +176,7 @@ async function running(
   const reports: Discovery[] = [];
   const logger = recordingLogger();
   const until = (condition: () => boolean, what: string): Promise<void> =>
-    waitUntil(condition, what, options.withinMs ?? 10_000);
+    waitUntil(condition, what, options.withinMs ?? 30_000);
   try {
     const strategy = source.make();
     await before(source);
