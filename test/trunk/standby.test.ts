@@ -19,9 +19,11 @@ interface Contender {
   readonly way: CuttingProxy;
 }
 
-const isActive = ({ process }: Contender): boolean =>
-  process.running &&
-  process.output.lastIndexOf("has the lease: active") > process.output.lastIndexOf("lease lost");
+// each says that it has the lease no more before another one can have it
+const isActive = ({ process: { running, output } }: Contender): boolean =>
+  running &&
+  output.lastIndexOf("has the lease: active") >
+    Math.max(output.lastIndexOf("lease lost"), output.lastIndexOf("giving the lease back"));
 
 /** What keeps the lease. */
 const SERVICES = [

@@ -181,6 +181,7 @@ export class KeptLease implements Lease {
   async release(): Promise<void> {
     if (this.#state !== "held") return;
     this.#end();
+    this.#logger.info({ lease: this.#store.description }, "giving the lease back");
     try {
       await this.#store.release();
     } catch (error) {

@@ -29,12 +29,16 @@ class Contender implements LeaseStore {
   readonly description = "test";
   events: LeaseStoreEvents | undefined;
   readonly lease: KeptLease;
+  /** What it logged of the lease. */
+  readonly said: string[] = [];
   reachable = true;
   readonly #service: Service;
 
   constructor(service: Service) {
     this.#service = service;
-    this.lease = new KeptLease(this, TTL, { name: "test", clock: service.clock });
+    const log = (_fields: object, message: string): void => void this.said.push(message);
+    const logger = { debug: log, info: log, warn: log, error: log };
+    this.lease = new KeptLease(this, TTL, { name: "test", clock: service.clock, logger });
   }
 
   async tryAcquire(): Promise<{ readonly settleMs: number } | undefined> {
@@ -102,7 +106,11 @@ describe("a lease", () => {
     });
     await pass(clock, 10 * TTL);
     expect([first.lease.held, second.lease.held, got]).toEqual([true, false, "first "]);
-    await first.lease.release();
+    expect(second.said).toEqual([]);
+    // it says so before anybody else can have it
+    const released = first.lease.release();
+    expect(first.said).toEqual(["lease acquired", "giving the lease back"]);
+    await released;
     expect(first.lease.held).toBe(false);
     await pass(clock, 1000);
     expect([second.lease.held, got]).toEqual([true, "first second"]);
