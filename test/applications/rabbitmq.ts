@@ -74,7 +74,7 @@ export async function startRabbit(options: {
       return child.output;
     },
     async started(asking) {
-      for (const end = Date.now() + 60_000; ; ) {
+      for (const end = Date.now() + 120_000; ; ) {
         if (!server.running || Date.now() > end) {
           throw new Error(`RabbitMQ did not start. It printed:\n${server.output}`);
         }

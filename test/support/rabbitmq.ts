@@ -95,8 +95,8 @@ export async function startRabbit(options: RabbitOptions): Promise<Rabbit> {
     await server.stop();
     rmSync(home, { recursive: true, force: true });
   };
-  // await_startup gives up at once while the node is not there
-  for (const end = Date.now() + 60_000; (await control("await_startup")).status !== 0; await sleep(200)) {
+  // await_startup gives up at once while the node is not there, and is itself a BEAM with much to load
+  for (const end = Date.now() + 180_000; (await control("await_startup")).status !== 0; await sleep(1000)) {
     if (server.running && Date.now() < end) continue;
     await stop();
     throw new Error(`RabbitMQ ${options.name} did not start. It printed:\n${server.output}`);
