@@ -18,6 +18,8 @@ export const LONG_TERMS: readonly string[] = [
   "[{N, integer_to_list(N), <<N:64>>, N / 3} || N <- lists:seq(1, 30000)]",
   `#{text => lists:duplicate(${MIB}, $x), {a, key} => maps:from_list([{N, binary:copy(<<N>>, 100)} || N <- lists:seq(1, 10000)]), last => ok}`,
   `{binary:copy(<<1>>, ${MIB}), [binary:copy(<<2>>, 70000) || _ <- lists:seq(1, 50)] ++ improper, <<5:3>>, 1 bsl 400000}`,
+  // nothing of a key can go on before all of it is there
+  `#{binary:copy(<<4>>, ${MIB}) => a, {b, binary:copy(<<5>>, ${MIB})} => [c, #{binary:copy(<<6>>, ${MIB}) => d}]}`,
 ];
 
 /** Whether a term arrives at `orders` as it is here. */

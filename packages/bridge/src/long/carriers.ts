@@ -21,7 +21,7 @@ import { type Beginning, type Carrier, type CarrierEvents, sendMessage } from ".
 const MAX_CARRIERS = 8;
 /** Each step of connecting may take that long: meanwhile nothing of the sender's node is read. */
 const SETUP_MS = 3000;
-/** For so long no connection is tried to a node that has refused one. */
+/** For so long no connection is tried to a node that has refused one, or did not answer. */
 const RETRY_MS = 60_000;
 
 /** Nothing of the sender's node is read for longer, because the other node has not read everything yet. */
@@ -44,7 +44,7 @@ export class Carriers {
   readonly #options: CarriersOptions;
   readonly #names: string[];
   readonly #nodes = new Set<HiddenNode>();
-  /** Nodes that have refused one, and when they may be asked again. */
+  /** Nodes that have refused one, or did not answer, and when they may be asked again. */
   readonly #refused = new Map<Atom, number>();
   #closed = false;
 
@@ -79,6 +79,8 @@ export class Carriers {
     timer?.cancel();
     if (inTime) return carrier;
     carrier.close();
+    // whoever sends it the next ones is not to wait, too
+    this.#refused.set(node, this.#options.clock.now() + RETRY_MS);
     throw new IsthmusError("NO_CONNECTION", `${node.text} has not read what was sent to it before.`);
   }
 

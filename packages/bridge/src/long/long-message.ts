@@ -8,6 +8,8 @@ import { type Addressed, type Carrier, type CarrierEvents, sendMessage } from ".
 
 /** Binaries of this size are not copied. */
 const ATTACH_BYTES = 4 * 1024;
+/** So much is kept while the connection is being made, before nothing more is read. */
+const MAX_HELD_BYTES = 1024 * 1024;
 /** Each piece that goes on has what as much of the message has become. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -49,6 +51,7 @@ export class LongMessage {
   #stream: TermStream | undefined;
   /** What came while the connection was being made. */
   readonly #held: Buffer[] = [];
+  #heldBytes = 0;
   /** What was gathered. */
   #body: Buffer | undefined;
   #filled = 0;
@@ -61,7 +64,8 @@ export class LongMessage {
     this.#options = options;
     const { missingBytes, missingPieces } = options.head;
     this.#left = missingPieces === 0 ? missingBytes : missingPieces;
-    this.#pause();
+    // with the pieces of another bridge come signals of others, which are not held up at once
+    if (missingPieces === 0) this.#pause();
     void this.#open();
   }
 
@@ -78,6 +82,9 @@ export class LongMessage {
     switch (this.#state) {
       case "opening":
         this.#held.push(bytes.subarray(start, end));
+        this.#heldBytes += end - start;
+        // what its sender sends next must not overtake it
+        if (left === 0 || this.#heldBytes > MAX_HELD_BYTES) this.#pause();
         return;
       case "streaming":
         this.#left = left;
@@ -156,7 +163,8 @@ export class LongMessage {
     const carrier = this.#carrier!;
     const stream = this.#stream!;
     const whole = this.#options.head.missingPieces > 0;
-    while (start < end) {
+    // a piece of another bridge may be empty, and has its place among the others
+    do {
       const stop = whole ? end : Math.min(end, start + this.#room);
       const complete = stream.push(bytes, start, stop, this.#piece);
       this.#room -= stop - start;
@@ -166,7 +174,7 @@ export class LongMessage {
       if (this.#room > 0 && !last && !whole) continue;
       this.#room = PIECE_BYTES;
       carrier.piece(this.#piece);
-    }
+    } while (start < end);
     if (this.#left === 0) {
       this.#state = "ending";
       // until the node has read it all
