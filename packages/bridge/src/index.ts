@@ -35,6 +35,7 @@ export type { PolicyRule } from "./policy/rule.ts";
 export {
   type ClusterRouter,
   DEFAULT_ROUTER_LIMITS,
+  type Interceptor,
   type RouterLimits,
 } from "./routing/cluster-router.ts";
 export type { Balance } from "./routing/node-choice.ts";

@@ -31,6 +31,9 @@ export { DEFAULT_ROUTER_LIMITS, type RouterContext, type RouterLimits } from "./
 export type { RouterCounters } from "./flow.ts";
 export type { Spread } from "./spread.ts";
 
+/** A name that a program has taken over; see {@link ClusterRouter.intercept}. */
+export type Interceptor = (source: Connection, signal: Signal) => void;
+
 /**
  * Carries signals out of one cluster. It sits before the bridge's own node there: what is addressed to a stand-in or an
  * exported name goes to the other cluster, translated and otherwise untouched; the rest is left to the node, which
@@ -52,6 +55,7 @@ export class ClusterRouter implements SignalRouter, Place {
   readonly #calls: RemoteCalls;
   readonly #names: NameRoutes;
   readonly #exports = new Exports();
+  readonly #intercepted = new Map<Atom, Interceptor>();
   readonly #lanes = new Map<Place, Lane>();
   readonly #joined = new Set<ClusterRouter>();
   readonly #unnamed: UnnamedSenders;
@@ -142,6 +146,11 @@ export class ClusterRouter implements SignalRouter, Place {
 
   #renewGates(): void {
     for (const lane of this.#lanes.values()) lane.gate = this.#parts.context.policy.gate(this.id, lane.to.id);
+  }
+
+  /** Hands every message to the registered name `name` to `interceptor`, undecoded; monitors of it see it alive. */
+  intercept(name: Atom, interceptor: Interceptor): void {
+    this.#intercepted.set(name, interceptor);
   }
 
   /** Resolves when every node that the bridge's own node is connected to has taken all that was sent to it, or is lost. */
@@ -305,7 +314,7 @@ export class ClusterRouter implements SignalRouter, Place {
           to !== NET_KERNEL &&
           this.#streams(source, from, this.lane(mirrored.to), mirrored.node)
         );
-      const exported = this.#exported(to);
+      const exported = this.#intercepted.has(to) ? undefined : this.#exported(to);
       if (exported === undefined) return false;
       const lane = this.lane(exported.target);
       return exported.choice.nodes.every((node) => this.#streams(source, from, lane, node));
@@ -341,6 +350,11 @@ export class ClusterRouter implements SignalRouter, Place {
   // ---- to a name
 
   #routeName(source: Connection, signal: Signal, name: Atom): boolean {
+    const interceptor = this.#intercepted.get(name);
+    if (interceptor !== undefined) {
+      if (signal.kind === SIGNAL.SEND) interceptor(source, signal);
+      return true;
+    }
     const exported = this.#exported(name);
     if (exported !== undefined) {
       this.#names.exported(source, signal, exported);
