@@ -10,7 +10,7 @@ import {
   startNetwork,
 } from "../support/network-namespaces.ts";
 import { eachOtp, type OtpRelease, otpReleases } from "../support/peers.ts";
-import { isMesh, Member, timed } from "./mesh.ts";
+import { isMesh, Member, stays, timed } from "./mesh.ts";
 
 let folder: string;
 let network: Network;
@@ -100,6 +100,7 @@ describeNetwork("isthmus form beside real BEAM nodes", () => {
     await timed("a partition is noticed", () => isMesh([a], [b, c]));
     await network.heal();
     await timed("a partition is healed", () => isMesh([a, b, c]));
+    await stays([a, b, c]);
 
     // the death of a form costs the mesh nothing, and its successor goes on
     await a.form.kill();

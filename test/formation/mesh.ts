@@ -137,6 +137,15 @@ export function isMesh(...groups: readonly (readonly Member[])[]): boolean {
   );
 }
 
+/** Waits until a mesh has been there for a while: after a partition `global` of OTP 25 and later may part nodes once more. */
+export async function stays(mesh: readonly Member[]): Promise<void> {
+  let since = Date.now();
+  await until(() => {
+    if (!isMesh(mesh)) since = Date.now();
+    return Date.now() - since > 3000;
+  }, "the mesh stays");
+}
+
 /** Waits until `condition` holds, and prints how long that took. */
 export async function timed(what: string, condition: () => boolean, timeoutMs = 40_000): Promise<void> {
   const begin = performance.now();

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { until } from "../e2e/two-clusters.ts";
 import { describeNetwork, type Network, startNetwork } from "../support/network-namespaces.ts";
 import { type OtpRelease, otpReleases, requireOtp } from "../support/peers.ts";
-import { isMesh } from "./mesh.ts";
+import { isMesh, stays } from "./mesh.ts";
 import { Peer } from "./strategies-peer.ts";
 import {
   METADATA,
@@ -155,6 +155,7 @@ class Trial {
     if (cut) await network.heal();
     else c.beam.resume();
     await this.#mesh("heal", begin, [a, b, c]);
+    if (cut) await stays([a, b, c]);
     await this.#allKnowAll();
   }
 
