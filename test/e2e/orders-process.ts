@@ -1,3 +1,5 @@
+import { expect } from "vitest";
+
 /** Says of what it is sent what can be compared across clusters, keeps numbers in order, and makes long answers. */
 export const ORDERS_PROCESS = `register(orders, spawn(fun() -> (fun Loop(Seen) -> receive
   {'$gen_call', From, {look, Term}} -> gen_server:reply(From, erlang:phash2(Term, 1 bsl 32)), Loop(Seen);
@@ -22,12 +24,30 @@ export const LONG_TERMS: readonly string[] = [
   `#{binary:copy(<<4>>, ${MIB}) => a, {b, binary:copy(<<5>>, ${MIB})} => [c, #{binary:copy(<<6>>, ${MIB}) => d}]}`,
 ];
 
+/** Sends {@link LONG_TERMS}, many pids and a call with a long answer from where `near` runs: all arrive as they were sent. */
+export async function arriveAsSent(
+  near: (code: string) => Promise<string>,
+  orders: string,
+  counted: () => void,
+): Promise<void> {
+  for (const term of LONG_TERMS) expect(await near(same(orders, term))).toBe("true");
+  counted();
+  // processes in them are who they were, wherever they stand
+  expect(await near(through(orders))).toBe("[ok,ok,ok]");
+  // answers are as long
+  expect(
+    await near(
+      `{Pid, Made} = gen_server:call(${orders}, {make, ${9 * MIB}}, infinity), {is_pid(Pid), byte_size(Made)}`,
+    ),
+  ).toBe(`{true,${9 * MIB}}`);
+}
+
 /** Whether a term arrives at `orders` as it is here. */
 export const same = (orders: string, term: string): string =>
   `(fun(T) -> gen_server:call(${orders}, {look, T}, infinity) =:= erlang:phash2(T, 1 bsl 32) end)(${term})`;
 
 /** Sends a long message with many pids: what comes back through each of three of them, which are those of the caller. */
-export const through = (
+const through = (
   orders: string,
 ): string => `Many = lists:duplicate(20000, self()), [_] = gen_server:call(${orders},
     {answer_through, binary:copy(<<3>>, ${2 * MIB}), lists:sublist(Many, 3), [Many, make_ref() | Many]}, infinity),

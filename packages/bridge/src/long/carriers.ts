@@ -7,14 +7,8 @@ import {
 } from "@isthmus/core";
 import { FLAG, HIDDEN_PASS_THROUGH } from "@isthmus/dist-handshake";
 import type { Atom, TermWriter } from "@isthmus/etf";
-import {
-  type Clock,
-  IsthmusError,
-  isIsthmusError,
-  type Logger,
-  parseNodeName,
-  type Timer,
-} from "@isthmus/wire";
+import { type Clock, IsthmusError, isIsthmusError, type Logger, parseNodeName } from "@isthmus/wire";
+import { reachedWithin } from "../routing/barriers.ts";
 import { type Beginning, type Carrier, type CarrierEvents, sendMessage } from "./carrier.ts";
 
 /** Connections of this kind to one cluster at a time; the names of as many nodes are all that a cluster ever sees. */
@@ -70,17 +64,12 @@ export class Carriers {
    * @throws IsthmusError the codes of {@link HiddenNode.connect}, `NODE_CLOSED`, `NO_CONNECTION`
    */
   async open(node: Atom, reached: Promise<void>, events: CarrierEvents): Promise<Carrier> {
+    const { clock } = this.#options;
     const carrier = await this.#connect(node, events);
-    let timer: Timer | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = this.#options.clock.after(BARRIER_MS, () => resolve(false));
-    });
-    const inTime = await Promise.race([reached.then(() => true), late]);
-    timer?.cancel();
-    if (inTime) return carrier;
+    if (await reachedWithin(clock, BARRIER_MS, reached)) return carrier;
     carrier.close();
     // whoever sends it the next ones is not to wait, too
-    this.#refused.set(node, this.#options.clock.now() + RETRY_MS);
+    this.#refused.set(node, clock.now() + RETRY_MS);
     throw new IsthmusError("NO_CONNECTION", `${node.text} has not read what was sent to it before.`);
   }
 

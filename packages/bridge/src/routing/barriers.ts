@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import type { Connection } from "@isthmus/core";
 import { type Atom, atom, Pid, Reference } from "@isthmus/etf";
+import type { Clock, Timer } from "@isthmus/wire";
 
 /** No process has this name. */
 export const NOBODY: Atom = atom("isthmus_nobody");
@@ -39,6 +40,17 @@ export class Barriers {
     for (const resolve of this.#reached.values()) resolve();
     this.#reached.clear();
   }
+}
+
+/** Whether `reached` resolves within `ms` milliseconds. */
+export async function reachedWithin(clock: Clock, ms: number, reached: Promise<unknown>): Promise<boolean> {
+  let timer: Timer | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = clock.after(ms, () => resolve(false));
+  });
+  const inTime = await Promise.race([reached.then(() => true), late]);
+  timer?.cancel();
+  return inTime;
 }
 
 function keyOf({ words }: Reference): string {

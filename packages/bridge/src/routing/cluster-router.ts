@@ -331,7 +331,8 @@ export class ClusterRouter implements SignalRouter, Place {
   /** Whether `node` takes messages while they come. */
   #streams(source: Connection, from: Pid, lane: Lane, node: Atom): boolean {
     const target = homeOf(lane, source, from).connection(node);
-    if (target === undefined || target.joinsBridges) return target !== undefined;
+    if (target === undefined) return false;
+    if (target.joinsBridges) return true;
     const sending = this.#parts.context.relations.get(target)?.long;
     // its answer to the barrier would not be read: two that wait for each other would do so for good
     if (sending !== undefined && !sending.sent) return false;

@@ -1,6 +1,7 @@
 import type { Connection, HiddenNode } from "@isthmus/core";
 import type { Signal } from "@isthmus/core/channel";
 import type { Atom } from "@isthmus/etf";
+import { reachedWithin } from "./barriers.ts";
 import type { Lane, RouterContext } from "./context.ts";
 import { homeOf } from "./home.ts";
 
@@ -53,16 +54,8 @@ export class UnnamedSenders {
     this.#ways.delete(source);
     source.pause();
     source.suspend();
-    let late = (): void => undefined;
-    const timer = this.#context.clock.after(HOLD_MS, () => late());
     const arrived = Promise.all(Array.from(nodes, (node) => this.#arrived(home, node)));
-    await Promise.race([
-      arrived,
-      new Promise<void>((resolve) => {
-        late = resolve;
-      }),
-    ]);
-    timer.cancel();
+    await reachedWithin(this.#context.clock, HOLD_MS, arrived);
     go();
     source.resume();
   }
